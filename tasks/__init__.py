@@ -1,0 +1,1 @@
+"""One module per step of the graph: read files, call traitlab, write files. No science here."""

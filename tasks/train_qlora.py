@@ -1,0 +1,50 @@
+"""Train the QLoRA adapter of one trait: models/personas/qlora/<trait>/, its loss curve and its figures."""
+import shutil
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from tasks.files import read_parquet, replacing, write_json
+from traitlab.errors import InputError
+from traitlab.language_model.model import LanguageModel
+from traitlab.params import Params
+from traitlab.personas import qlora
+
+
+def run(params: Params, trait: str) -> None:
+    settings = params.train_qlora
+    lm = LanguageModel.load("models/nf4", params.compute, training=True)
+    rows = qlora.tokenize(lm, _rows("train", trait, settings).head(settings.rows), settings)
+    validation = qlora.tokenize(lm, _rows("validation", trait, settings).head(64), settings)
+    checkpoint = Path("cache/checkpoints/qlora") / trait
+    with tqdm(desc=f"qlora {trait}", unit="step", mininterval=5) as bar:
+
+        def show(record):
+            bar.total = record["steps"]
+            bar.set_postfix(loss=f"{record['loss']:.3f}", tokens_per_second=f"{record['tokens'] / record['seconds']:.0f}",
+                            refresh=False)
+            bar.update(record["step"] - bar.n)
+
+        model, records, validation_loss = qlora.train(lm, rows, validation, settings, params.seed, checkpoint, show)
+    curve = pd.DataFrame(records)
+    with replacing(f"models/personas/qlora/{trait}") as new:
+        model.save_pretrained(new)
+    with replacing(f"plots/train_qlora/{trait}.csv") as new:
+        curve[["step", "loss", "learning_rate", "tokens"]].to_csv(new, index=False)
+    write_json(f"metrics/train_qlora/{trait}.json", {
+        "rows": len(rows), "steps": len(curve), "tokens": int(curve.tokens.sum()),
+        "first_loss": curve.loss.iloc[0], "final_loss": curve.loss.tail(5).mean(), "validation_loss": validation_loss,
+        "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+    })
+    shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def _rows(split: str, trait: str, settings) -> pd.DataFrame:
+    frame = read_parquet(f"data/opinion_qa/{split}.parquet")
+    frame = frame[(frame.target_personality == trait) & (frame.pole == settings.pole)
+                  & frame.register.isin(settings.registers)]
+    if frame.empty:
+        raise InputError(f"data/opinion_qa/{split}.parquet: no {settings.pole} {trait} rows in registers "
+                         f"{', '.join(settings.registers)}; change train_qlora.registers or the data set")
+    return frame.sample(frac=1.0, random_state=0)

@@ -1,0 +1,5 @@
+"""The one exception for input that a user can mend; its message is one sentence: what, where, and what to do."""
+
+
+class InputError(Exception):
+    """Bad input: a file, key or row. Retrying without a change cannot help."""

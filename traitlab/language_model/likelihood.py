@@ -1,0 +1,59 @@
+"""What a model says of given answers: hidden states and log-probabilities at their positions, batched."""
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from traitlab.language_model.batches import grouped, prefix_cache, shared_prefix
+from traitlab.language_model.low_rank import LowRankAdapters
+from traitlab.language_model.model import LanguageModel
+
+
+@torch.no_grad()
+def answer_states(
+    lm: LanguageModel,
+    prompts: list[list[int]],
+    answers: list[list[int]],
+    adapters: LowRankAdapters | None = None,
+    mixes: torch.Tensor | None = None,
+    batch_size: int = 32,
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield `(row, states)` for every row, in an order that batches well.
+
+    `states` (answer tokens, hidden) are the last hidden states that predict each token of the row's answer: the first is
+    that of the prompt's last token. `lm.logits(states)` makes next-token logits of them.
+
+    Args:
+        prompts, answers: token ids, row by row; no prompt is empty.
+        adapters, mixes: the personas: `mixes` (rows, adapters) as in `LowRankAdapters.mixed`.
+    """
+    adapters = adapters or LowRankAdapters(lm.model, [])
+    mixes = torch.zeros(len(prompts), adapters.count) if mixes is None else mixes
+    groups = [tuple(mix.tolist()) for mix in mixes]
+    body = lm.model.get_decoder()
+    for rows in grouped([len(p) + len(a) for p, a in zip(prompts, answers)], groups, batch_size):
+        whole = [[*prompts[i], *answers[i][:-1]] for i in rows]
+        one_mix = len({groups[i] for i in rows}) == 1
+        start = min(shared_prefix(whole), min(len(prompts[i]) for i in rows) - 1) if one_mix else 0
+        width = max(map(len, whole)) - start
+        ids = torch.full((len(rows), width), lm.tokenizer.eos_token_id)
+        for k, row in enumerate(whole):
+            ids[k, : len(row) - start] = torch.tensor(row[start:])
+        with adapters.mixed(mixes[rows[:1]]):
+            cache = prefix_cache(body, whole[0][:start], len(rows), lm.device)
+        # Padding stands on the right, where causal attention never lets an answer's token see it: no mask is needed.
+        with adapters.mixed(mixes[rows]):
+            hidden = body(input_ids=ids.to(lm.device), past_key_values=cache, use_cache=True).last_hidden_state
+        for k, i in enumerate(rows):
+            first = len(prompts[i]) - 1 - start
+            yield i, hidden[k, first : first + len(answers[i])]
+
+
+def answer_log_probs(lm, prompts, answers, adapters=None, mixes=None, batch_size: int = 32) -> list[np.ndarray]:
+    """Log-probability (nats) of every answer token, an array (answer tokens,) for each row, in the rows' order."""
+    result = [np.zeros(0)] * len(prompts)
+    for i, states in answer_states(lm, prompts, answers, adapters, mixes, batch_size):
+        log_probs = torch.log_softmax(lm.logits(states), dim=-1)
+        target = torch.tensor(answers[i], device=log_probs.device)[:, None]
+        result[i] = log_probs.gather(1, target)[:, 0].cpu().double().numpy()
+    return result
