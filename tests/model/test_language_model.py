@@ -6,7 +6,7 @@ import torch
 from traitlab.errors import InputError
 from traitlab.language_model.generation import Sampling, draw, generate
 from traitlab.language_model.likelihood import answer_log_probs
-from traitlab.language_model.low_rank import LowRankAdapters, load_adapter
+from traitlab.language_model.low_rank import Delta, LowRankAdapters, load_adapter
 from traitlab.language_model.model import LanguageModel
 from traitlab.personas.persona import Persona, ask, cast
 
@@ -19,14 +19,14 @@ def random_adapter(lm, seed, rank=3):
     draw = torch.Generator().manual_seed(seed)
     names = [n for n, m in lm.model.named_modules() if n.endswith(("q_proj", "down_proj"))]
     modules = dict(lm.model.named_modules())
-    return {n: (torch.randn(rank, modules[n].in_features, generator=draw) * 0.2,
-                torch.randn(modules[n].out_features, rank, generator=draw) * 0.2) for n in names}
+    return {n: Delta(torch.randn(rank, modules[n].in_features, generator=draw) * 0.2,
+                     torch.randn(modules[n].out_features, rank, generator=draw) * 0.2) for n in names}
 
 
 def merged(lm, adapter, strength=1.0):
     """The same model with the deltas added into its weights."""
     state = {k: v.clone() for k, v in lm.model.state_dict().items()}
-    for name, (a, b) in adapter.items():
+    for name, (a, b, _) in adapter.items():
         state[f"{name}.weight"] += strength * b @ a
     return state
 
@@ -70,10 +70,24 @@ def test_two_adapters_in_one_row_add_up(tiny_lm):
     adapters = LowRankAdapters(tiny_lm.model, [one, two])
     got = answer_log_probs(tiny_lm, prompts[:1], answers[:1], adapters, torch.tensor([[0.7, 0.3]]))
     state = merged(tiny_lm, one, 0.7)
-    for name, (a, b) in two.items():
+    for name, (a, b, _) in two.items():
         state[f"{name}.weight"] += 0.3 * b @ a
     tiny_lm.model.load_state_dict(state)
     np.testing.assert_allclose(got[0], plain_log_probs(tiny_lm, prompts[0], answers[0]), atol=1e-4)
+
+
+def test_a_shift_is_added_to_the_residual_stream_after_its_layer(tiny_lm):
+    prompts, answers = tokenized(tiny_lm)
+    vector = torch.randn(64, generator=torch.Generator().manual_seed(4))
+    shift = {"model.layers.1.mlp.down_proj": Delta(torch.zeros(0, 128), torch.zeros(64, 0), vector)}
+    adapters = LowRankAdapters(tiny_lm.model, [random_adapter(tiny_lm, 1), shift])
+    mixes = torch.tensor([[0.0, 2.0], [0.0, 0.0], [0.0, -1.0], [0.0, 1.0]])
+    got = answer_log_probs(tiny_lm, prompts, answers, adapters, mixes)
+    for i, strength in enumerate([2.0, 0.0, -1.0, 1.0]):
+        layer = tiny_lm.model.model.layers[1]
+        handle = layer.register_forward_hook(lambda module, args, out, s=strength: out + s * vector)
+        np.testing.assert_allclose(got[i], plain_log_probs(tiny_lm, prompts[i], answers[i]), atol=1e-4)
+        handle.remove()
 
 
 def test_without_a_mix_the_model_is_bit_equal_to_the_base(tiny_lm):
@@ -138,6 +152,6 @@ def test_a_missing_model_is_named(tmp_path, compute):
 
 def test_a_foreign_adapter_is_refused(tmp_path, tiny_lm):
     with pytest.raises(InputError, match="no module elsewhere"):
-        LowRankAdapters(tiny_lm.model, [{"elsewhere": (torch.zeros(1, 2), torch.zeros(2, 1))}])
+        LowRankAdapters(tiny_lm.model, [{"elsewhere": Delta(torch.zeros(1, 2), torch.zeros(2, 1))}])
     with pytest.raises(InputError, match="no readable PEFT adapter"):
         load_adapter(tmp_path)
