@@ -3,3 +3,7 @@
 
 class InputError(Exception):
     """Bad input: a file, key or row. Retrying without a change cannot help."""
+
+
+class Unreachable(InputError, ConnectionError):
+    """A server did not answer; the same call may pass later."""

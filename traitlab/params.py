@@ -37,11 +37,20 @@ class ModelSource(Section):
 
 
 class Dataset(Section):
-    source: Literal["corpus"]
+    source: Literal["corpus", "csv", "personality_edit", "hub"]
     path: str
+    id: str | None
+    revision: str | None
+    as_register: Register
     registers: Annotated[tuple[Register, ...], Field(min_length=1)]
     poles: Annotated[tuple[Pole, ...], Field(min_length=1)]
     templates: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _hub_has_an_id(self):
+        if self.source == "hub" and not self.id:
+            raise ValueError("source hub needs id: the data set's id, or a folder that load_dataset opens")
+        return self
 
 
 class Split(Section):

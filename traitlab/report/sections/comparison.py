@@ -1,0 +1,58 @@
+"""The comparison: method x trait with 95% intervals, and every measure beside it."""
+from traitlab.report import charts
+from traitlab.report.numbers import MEASURES, cell, measure, stands_out
+from traitlab.report.results import Results, in_order, traits_of
+
+ID, TITLE = "comparison", "The methods compared"
+MAIN = "ta"
+
+
+def context(results: Results) -> dict | None:
+    scores = results.scores
+    if not scores:
+        return None
+    methods = in_order(scores)
+    keys = list(dict.fromkeys([*MEASURES, *(k for rows in scores.values() for row in rows.values() for k in row)]))
+    tables = [_by_trait(scores, methods, key) for key in keys]
+    tables = [table for table in tables if table["rows"]]
+    main = next((table for table in tables if table["key"] == MAIN), None)
+    counts = sorted({row[MAIN]["n"] for rows in scores.values() for t, row in rows.items()
+                     if t != "all" and row.get(MAIN)})
+    return {"methods": methods, "main": main, "others": [t for t in tables if t is not main], "counts": counts,
+            "figure": _figure(scores, methods) if main else None, "means": _means(scores, methods, keys)}
+
+
+def _by_trait(scores, methods, key) -> dict:
+    """One measure's table: a row per trait and one for the mean, a column per method."""
+    what = measure(key)
+    rows = []
+    for trait in [*traits_of({t for rows in scores.values() for t in rows}), "all"]:
+        estimates = {m: scores[m].get(trait, {}).get(key) for m in methods}
+        if any(estimates.values()):
+            rows.append({"name": "mean" if trait == "all" else trait, "cells": _cells(estimates, what)})
+    return {"key": key, "measure": what, "rows": rows}
+
+
+def _means(scores, methods, keys) -> list[dict]:
+    """A row per measure: its mean over the traits, a column per method."""
+    rows = []
+    for key in keys:
+        estimates = {m: scores[m].get("all", {}).get(key) for m in methods}
+        if any(estimates.values()):
+            rows.append({"measure": measure(key), "cells": _cells(estimates, measure(key))})
+    return rows
+
+
+def _cells(estimates, what):
+    return [cell(e, what.style, stands_out(estimates, m, what.better)) for m, e in estimates.items()]
+
+
+def _figure(scores, methods):
+    rows = {}
+    for trait in [*traits_of({t for rows in scores.values() for t in rows}), "all"]:
+        found = {m: scores[m][trait][MAIN] for m in methods if scores[m].get(trait, {}).get(MAIN)}
+        if found:
+            rows["mean" if trait == "all" else trait] = found
+    return charts.intervals(rows, "Trait alignment of each method, by trait, with 95% intervals; the table below holds "
+                            "the same figures.", "share of answers classified as the target trait", "share",
+                            reference=(0.2, "a guess: 1 in 5"))
