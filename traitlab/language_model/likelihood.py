@@ -20,8 +20,8 @@ def answer_states(
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """Yield `(row, states)` for every row, in an order that batches well.
 
-    `states` (answer tokens, hidden) are the last hidden states that predict each token of the row's answer: the first is
-    that of the prompt's last token. `lm.logits(states)` makes next-token logits of them.
+    `states` (answer tokens, hidden) are the last hidden states that predict each token of the row's answer: the first
+    is that of the prompt's last token. `lm.logits(states)` makes next-token logits of them.
 
     Args:
         prompts, answers: token ids, row by row; no prompt is empty.

@@ -2,10 +2,10 @@
 
     y = W x  +  sum over adapters i of  mix[row, i] * (B_i A_i x + c_i)
 
-The A_i of one module are stacked along the rank, so that all adapters cost one pair of thin matrix products, and a row's
-mix (one-hot for a persona, fractions for strength and mixtures, zeros for the base model) is a multiplication between.
-LoRA and MEND yield A and B; steering yields c: a vector added to the output of a layer's last projection is added to the
-residual stream after that layer.
+The A_i of one module are stacked along the rank, so that all adapters cost one pair of thin matrix products, and a
+row's mix (one-hot for a persona, fractions for strength and mixtures, zeros for the base model) is a multiplication
+between. LoRA and MEND yield A and B; steering yields c: a vector added to the output of a layer's last projection is
+added to the residual stream after that layer.
 """
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -57,7 +57,7 @@ class LowRankAdapters:
 
     @contextmanager
     def mixed(self, mix: torch.Tensor):
-        """Within the block the model runs with the adapters mixed by `mix` (batch, adapters), a row for each batch row."""
+        """Within the block the model runs with the adapters mixed by `mix` (batch, adapters)."""
         handles = []
         if mix.shape[1] and bool(mix.any()):
             for module, a, b, columns, shift in self._stacks:

@@ -48,7 +48,7 @@ class LanguageModel:
         except (OSError, ValueError, RuntimeError) as e:
             raise InputError(f"{path}: not a readable model ({e}); remove it and run `dvc repro`") from e
         if tokenizer.chat_template is None:
-            raise InputError(f"{path}: the tokenizer has no chat template; choose a chat model (base_model in params.yaml)")
+            raise InputError(f"{path}: the tokenizer has no chat template; choose a chat model as base_model")
         if getattr(model, "is_loaded_in_4bit", False):
             _set_dtype(model, dtype)
             if compute.weights == "dequantized" or (compute.weights == "auto" and _fits_dequantized(model, device)):

@@ -38,15 +38,16 @@ def _from_hub(source, key, into) -> None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    kinds = ["*.json", "*.safetensors", "*.jinja", "tokenizer*", "*.model", "vocab.txt", "merges.txt", "LICENSE*", "README.md"]
+    kinds = ["*.json", "*.safetensors", "*.jinja", "*.model", "vocab.txt", "merges.txt", "LICENSE*", "*.md"]
     try:
         snapshot_download(source.id, revision=source.revision, local_dir=into,
                           allow_patterns=kinds + (["*.py"] if source.trust_remote_code else []))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as e:
         absent = isinstance(e, (LocalEntryNotFoundError, ConnectionError)) and not isinstance(e, OfflineModeIsEnabled)
+        reason = str(e).strip().splitlines()[0]
         raise (Unreachable if absent else InputError)(
-            f"params.yaml: {key}.id = {source.id!r}: the hub did not give it ({str(e).strip().splitlines()[0]}); check the "
-            "name, accept the model's licence there and set HF_TOKEN, or use source: path") from e
+            f"params.yaml: {key}.id = {source.id!r}: the hub did not give it ({reason}); check the name, accept "
+            "the model's licence there and set HF_TOKEN, or use source: path") from e
     shutil.rmtree(into / ".cache", ignore_errors=True)
 
 

@@ -1,12 +1,13 @@
 """The Opinion QA table: its columns, its row and topic ids, and how a source's records become batches of it."""
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from traitlab.opinions.hashes import Seen, as_array
 from traitlab.opinions.questions import question, stable_hash
 
 COLUMNS = ("question_id", "edit_topic", "domain", "target_personality", "pole", "facet", "register", "question",
@@ -16,7 +17,7 @@ FIELDS = {"edit_topic": "topic", "domain": "domain", "target_personality": "trai
 SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
 SOURCE_KEY = "traitlab.source"  # of the parquet file's metadata: where its rows came from, as JSON
 UNSPECIFIED = "unspecified"  # domain or facet of a row whose source does not say
-BATCH = 50_000  # rows held in memory at a time
+BATCH = 20_000  # rows held in memory at a time
 
 
 class Record(NamedTuple):
@@ -57,16 +58,18 @@ def batches(records: Iterable[Record], templates: Sequence[str], size: int = BAT
     A question_id is topic-trait-pole-register, with -2, -3, ... for further answers of the same kind in the order of
     the source; choosing other registers or poles leaves the ids of the remaining rows as they are.
     """
-    seen = Counter()
+    seen = Seen()
+    names = tuple(templates)
     records = iter(records)
     while chunk := list(islice(records, size)):
-        columns = {name: [] for name in COLUMNS}
-        for r in chunk:
-            name = "-".join((topic_id(r.topic), r.trait, r.pole, r.register))
-            seen[stable_hash(name)] += 1
-            count = seen[stable_hash(name)]
-            columns["question_id"].append(name if count == 1 else f"{name}-{count}")
-            columns["question"].append(r.question or question(r.topic, templates))
-            for column, field in FIELDS.items():
-                columns[column].append(getattr(r, field))
+        ids = ["-".join((_topic_id(r.topic), r.trait, r.pole, r.register)) for r in chunk]
+        before = seen.before(as_array(stable_hash(name) for name in ids))
+        columns = {column: [getattr(r, field) for r in chunk] for column, field in FIELDS.items()}
+        columns["question_id"] = [name if n == 0 else f"{name}-{n + 1}"
+                                  for name, n in zip(ids, before.tolist(), strict=True)]
+        columns["question"] = [r.question or _question(r.topic, names) for r in chunk]
         yield pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
+
+
+# A topic's rows mostly stand together, so what hangs on the topic alone is worked out once.
+_topic_id, _question = lru_cache(4096)(topic_id), lru_cache(4096)(question)

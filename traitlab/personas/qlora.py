@@ -182,7 +182,7 @@ def _optimizer(params: TrainQlora, weights: dict):
     if params.optimizer == "adamw":
         return torch.optim.AdamW(weights.values(), lr=params.learning_rate, weight_decay=0.0)
     if not torch.cuda.is_available():
-        raise InputError("params.yaml: train_qlora.optimizer = 'paged_adamw_8bit': needs a CUDA device; set it to adamw")
+        raise InputError("params.yaml: train_qlora.optimizer = 'paged_adamw_8bit' needs a CUDA device; set it to adamw")
     from bitsandbytes.optim import PagedAdamW8bit
 
     return PagedAdamW8bit(weights.values(), lr=params.learning_rate, weight_decay=0.0)
@@ -213,7 +213,7 @@ class Checkpoint:
         new.replace(self.folder / "state.safetensors")
 
     def restore(self) -> list[dict]:
-        """Load the saved state if it is of the same run; return its records, none where there is nothing to go on from."""
+        """Load the saved state if it is of the same run; return its records, none where nothing is to go on from."""
         from safetensors import SafetensorError, safe_open
 
         try:

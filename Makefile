@@ -1,0 +1,45 @@
+# make repro: run the graph.  make test: run the tests.  make ui: Prefect and MLflow in the browser.
+# Each first makes an environment of its own in .venv; nothing else is needed than Python 3.11+, git and a package index.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(CURDIR)/$(VENV)/bin
+READY  := $(VENV)/.ready
+export PATH := $(BIN):$(PATH)
+
+.PHONY: repro test unit ui lock lint clean
+
+repro: $(READY)
+	dvc repro
+	@echo "Report: $(CURDIR)/report/index.html"
+
+test: $(READY)
+	ruff check .
+	python -m pytest
+
+unit: $(READY)
+	python -m pytest tests/unit
+
+ui: $(READY)
+	python -m flows.ui
+
+lint: $(READY)
+	ruff check .
+
+# A new lock: pyproject.toml resolved anew in an environment that holds nothing else.
+lock:
+	rm -rf $(VENV).lock
+	$(PYTHON) -m venv $(VENV).lock
+	$(VENV).lock/bin/pip install --quiet '.[test]'
+	(echo "# Exact versions of everything, tried together; made by \`make lock\` from pyproject.toml."; \
+	 $(VENV).lock/bin/pip freeze --exclude traitlab | sed 's/+cpu$$//') > requirements.lock
+	rm -rf $(VENV).lock build
+
+$(READY): pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[test]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache

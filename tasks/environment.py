@@ -1,0 +1,22 @@
+"""What every entry point sets before it imports anything heavy: no telemetry, and how many threads to use."""
+import os
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+}
+
+
+def quiet() -> None:
+    """Turn the telemetry of all libraries off, for this process and those it starts."""
+    os.environ.update(QUIET)
+
+
+def use_threads(threads: int) -> None:
+    """Give torch, BLAS and OpenMP `threads` CPU threads (0: leave it to them). They read this once, at import."""
+    if threads:
+        os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads)))

@@ -1,0 +1,89 @@
+"""The whole real graph on the real model in the profile `tiny`: everything is made, once, and nothing is made twice."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks.__main__ import METHODS, STEPS
+from tasks.environment import QUIET
+from traitlab.traits import TRAITS
+
+ROOT = Path(__file__).resolve().parents[2]
+NO_OP_SECONDS = 5
+
+
+def run(project, *command):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))} | QUIET
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A clone of the project in which the graph has run."""
+    from dvc.utils.hydra import compose_and_dump
+
+    folder = tmp_path_factory.mktemp("whole") / "project"
+    for name in ("tasks", "traitlab", "flows", "preset", "data/corpus"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    if (ROOT / "cache/wheels").is_dir():
+        shutil.copytree(ROOT / "cache/wheels", folder / "cache/wheels")
+    compose_and_dump(str(folder / "params.yaml"), str(ROOT), None, "params", "", ["+preset=tiny"])
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for command in (["git", "init", "-q"], ["git", "add", "-A"], [*git, "commit", "-q", "-m", "start"]):
+        run(folder, *command)
+    run(folder, "dvc", "repro")
+    return folder
+
+
+def test_every_method_and_trait_is_scored(project):
+    scores = json.loads((project / "metrics/scores.json").read_text())
+    assert set(scores) == set(METHODS)
+    for by_trait in scores.values():
+        assert set(by_trait) == {*TRAITS, "all"}
+        for measures in by_trait.values():
+            for figures in measures.values():
+                if None not in (figures["low"], figures["value"], figures["high"]):
+                    assert figures["low"] <= figures["value"] <= figures["high"]
+    assert (project / "report/index.html").stat().st_size > 10_000
+
+
+def test_the_run_is_recorded(project):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{project}/mlflow.db")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "traitlab"]
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 1 + len(METHODS) * (len(TRAITS) + 1)
+    assert {r.info.status for r in runs} == {"FINISHED"}
+
+
+def test_dvc_knows_every_stage_and_runs_none_again(project):
+    lock = yaml.safe_load((project / "dvc.lock").read_text())
+    assert {name.split("@")[0] for name in lock["stages"]} == set(STEPS)
+    start = time.monotonic()
+    assert "Data and pipelines are up to date" in run(project, "dvc", "repro")
+    assert time.monotonic() - start < 4 * NO_OP_SECONDS, "five seconds on an idle machine; tests share theirs"
+
+
+def test_another_rank_concerns_training_only(project):
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params["train_qlora"]["r"] = 8
+    before = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    try:
+        changed = json.loads(run(project, "dvc", "status", "--json"))
+    finally:
+        (project / "params.yaml").write_text(before)
+    assert set(changed) == {*(f"train_qlora@{trait}" for trait in TRAITS), "report", "record"}
