@@ -62,8 +62,10 @@ class LowRankAdapters:
         if mix.shape[1] and bool(mix.any()):
             for module, a, b, columns, shift in self._stacks:
                 mix = mix.to(a)
+                acting = mix.any(dim=0)[columns]  # adapters that no row of this batch names cost nothing
+                weights = mix[:, None, columns[acting]]  # (batch, 1, rank)
                 added = None if shift is None else (mix @ shift)[:, None]  # (batch, 1, out)
-                handles.append(module.register_forward_hook(_hook(a, b, mix[:, None, columns], added)))
+                handles.append(module.register_forward_hook(_hook(a[acting], b[:, acting], weights, added)))
         try:
             yield
         finally:
