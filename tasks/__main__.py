@@ -14,7 +14,7 @@ from traitlab.errors import InputError
 from traitlab.traits import TRAITS
 
 BAD_INPUT = 2  # exit code; any other failure is a traceback and 1
-METHODS = ("base", "prompt", "qlora")
+METHODS = ("base", "prompt", "ike", "mend", "steering", "qlora")  # traitlab.personas.persona.METHODS, without torch
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ STEPS = {
     "quantize": Step("write the base model in NF4: models/nf4"),
     "metric_model": Step("train and calibrate the trait classifier: models/trait_classifier"),
     "train_qlora": Step("train one trait's QLoRA adapter: models/personas/qlora/<trait>", {"trait": TRAITS}),
+    "train_mend": Step("train the MEND editor: models/personas/mend"),
+    "steering": Step("make persona vectors and choose their strength: models/personas/steering"),
     "respond": Step("let one method's personas answer: data/responses/<method>.parquet", {"method": METHODS}),
     "emoji": Step("count emoji and compute their probability: data/emoji.parquet, metrics/emoji.json"),
     "score": Step("score all answers: metrics/scores.json"),

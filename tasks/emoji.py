@@ -6,14 +6,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from tasks.files import read_parquet, write_json, write_parquet
+from tasks.personas import personas
 from traitlab.emoji.automaton import EmojiAutomaton, vocabulary_bytes
 from traitlab.emoji.estimate import estimate
 from traitlab.emoji.statistics import emoji_count, sentence_count, statistics
 from traitlab.errors import InputError
 from traitlab.language_model.model import LanguageModel
 from traitlab.params import Params
-from traitlab.personas.methods import METHODS, personas
-from traitlab.personas.persona import cast
+from traitlab.personas.persona import METHODS, cast
 from traitlab.traits import TRAITS
 
 
@@ -24,7 +24,7 @@ def run(params: Params) -> None:
         raise InputError("data/responses/base.parquet: is not there; run `dvc repro` to make it")
     lm = LanguageModel.load("models/nf4", params.compute)
     automaton = EmojiAutomaton(vocabulary_bytes(lm.tokenizer))
-    table = pd.concat([_measured(lm, automaton, method, frame, params.seed) for method, frame in responses.items()],
+    table = pd.concat([_measured(lm, automaton, method, frame, params) for method, frame in responses.items()],
                       ignore_index=True)
     write_parquet("data/emoji.parquet", table[["method", "target_personality", "question_id", "emoji", "sentences",
                                                "emoji_probability", "emoji_probability_standard_error"]])
@@ -40,19 +40,19 @@ def run(params: Params) -> None:
     })
 
 
-def _measured(lm, automaton, method, frame, seed) -> pd.DataFrame:
+def _measured(lm, automaton, method, frame, params) -> pd.DataFrame:
     """The frame with its emoji counts and probabilities, each answer under the persona that wrote it."""
-    by_trait = personas(method)
-    traits: dict[int, list[str]] = {}  # of each persona: the base model's answers all traits
-    for trait, persona in by_trait.items():
-        traits.setdefault(id(persona), []).append(trait)
+    cast_list = personas(method, params, lm, frame.drop_duplicates("question_id")[["question_id", "question"]])
+    alike: dict[tuple, list[str]] = {}  # traits whose personas, and so answers, are the same: the base model's
+    for trait, part in frame.groupby("target_personality", sort=False):
+        alike.setdefault(tuple(id(cast_list[trait, question]) for question in part.question_id), []).append(trait)
     parts = []
-    for (first, *others) in tqdm(traits.values(), desc=f"emoji {method}", unit="persona"):
+    for first, *others in tqdm(alike.values(), desc=f"emoji {method}", unit="persona"):
         part = frame[frame.target_personality == first]
-        ready = cast(lm, [(by_trait[first], question) for question in part.question])
+        ready = cast(lm, [(cast_list[first, row.question_id], row.question) for row in part.itertuples()])
         end = [lm.tokenizer.eos_token_id]
         answers = [lm.answer_ids(row.response, end=bool(row.finished)) or end for row in part.itertuples()]
-        found = estimate(lm, automaton, ready.prompts, answers, ready.adapters, ready.mixes[0], seed)
+        found = estimate(lm, automaton, ready.prompts, answers, ready.adapters, ready.mixes, params.seed)
         part = part.assign(
             method=method,
             emoji=part.response.map(emoji_count),

@@ -1,5 +1,6 @@
 """What every entry point sets before it imports anything heavy: no telemetry, and how many threads to use."""
 import os
+import warnings
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -12,8 +13,9 @@ QUIET = {
 
 
 def quiet() -> None:
-    """Turn the telemetry of all libraries off, for this process and those it starts."""
+    """Turn off the telemetry of all libraries, for this process and those it starts, and their notes to each other."""
     os.environ.update(QUIET)
+    warnings.filterwarnings("ignore", category=FutureWarning)  # a user cannot act on them
 
 
 def use_threads(threads: int) -> None:

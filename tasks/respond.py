@@ -5,22 +5,24 @@ import pandas as pd
 from tqdm import tqdm
 
 from tasks.files import read_parquet, write_parquet
+from tasks.personas import personas
 from traitlab.language_model.generation import Sampling, generate
 from traitlab.language_model.model import LanguageModel
+from traitlab.opinions.rows import topic_id
 from traitlab.params import Params
-from traitlab.personas.methods import personas
 from traitlab.personas.persona import cast
 
 
 def run(params: Params, method: str) -> None:
     settings = params.respond
     questions = held_out_questions(read_parquet("data/opinion_qa/test.parquet"), settings.topics)
-    by_trait = personas(method)
-    unique = list({id(p): p for p in by_trait.values()}.values())
-    asked = [(persona, q) for persona in unique for q in questions.itertuples()]
     lm = LanguageModel.load("models/nf4", params.compute)
-    rows = cast(lm, [(persona, q.question) for persona, q in asked])
-    seeds = [_seed(params.seed, method, persona.trait, q.question_id) for persona, q in asked]
+    cast_list = personas(method, params, lm, questions)
+    text = dict(zip(questions.question_id, questions.question))
+    unique = {(id(persona), question): (persona, question) for (_, question), persona in cast_list.items()}
+    asked = list(unique.values())
+    rows = cast(lm, [(persona, text[question]) for persona, question in asked])
+    seeds = [_seed(params.seed, method, persona.trait, question) for persona, question in asked]
     sampling = Sampling(settings.temperature, settings.top_p, settings.max_new_tokens)
     with tqdm(total=len(asked), desc=f"respond {method}", unit="answer", mininterval=5) as bar:
         tokens = 0
@@ -33,15 +35,15 @@ def run(params: Params, method: str) -> None:
                 bar.set_postfix(tokens_per_second=f"{rate:.0f}", refresh=False)
                 bar.update(finished)
 
-        answers = generate(lm, rows.prompts, sampling, seeds, rows.adapters, rows.mixes, settings.batch_size, show)
-    answered = {(id(persona), q.question_id): answer for (persona, q), answer in zip(asked, answers)}
-    table = [
-        {"question_id": q.question_id, "method": method, "target_personality": trait, "edit_topic": q.edit_topic,
-         "domain": q.domain, "question": q.question, "response": lm.decode(answer.ids),
-         "tokens": len(answer.ids) + answer.finished, "finished": answer.finished}
-        for trait, persona in by_trait.items() for q in questions.itertuples()
-        for answer in [answered[id(persona), q.question_id]]
-    ]
+        found = generate(lm, rows.prompts, sampling, seeds, rows.adapters, rows.mixes, settings.batch_size, show)
+    answers = {(id(persona), question): answer for (persona, question), answer in zip(asked, found)}
+    about = questions.set_index("question_id")[["edit_topic", "domain", "question"]].to_dict("index")
+    table = []
+    for (trait, question), persona in cast_list.items():
+        answer = answers[id(persona), question]
+        table.append({"question_id": question, "method": method, "target_personality": trait, **about[question],
+                      "response": lm.decode(answer.ids), "tokens": len(answer.ids) + answer.finished,
+                      "finished": answer.finished})
     write_parquet(f"data/responses/{method}.parquet", pd.DataFrame(table))
 
 
@@ -50,7 +52,7 @@ def held_out_questions(test: pd.DataFrame, topics: int) -> pd.DataFrame:
     questions = test.drop_duplicates("edit_topic")[["edit_topic", "domain", "question"]].sort_values("edit_topic")
     questions = questions.assign(turn=questions.groupby("domain").cumcount()).sort_values(["turn", "domain"])
     questions = questions.drop(columns="turn").head(topics or len(questions))
-    return questions.assign(question_id=questions.edit_topic)
+    return questions.assign(question_id=questions.edit_topic.map(topic_id))
 
 
 def _seed(*parts) -> int:

@@ -10,8 +10,7 @@ from traitlab.language_model.model import LanguageModel
 from traitlab.measures.scores import measured, score_table
 from traitlab.metric_models.classifier import TraitClassifier
 from traitlab.params import Params
-from traitlab.personas.methods import METHODS
-from traitlab.personas.persona import ask
+from traitlab.personas.persona import METHODS, ask
 
 ROW = ["method", "target_personality", "question_id"]
 

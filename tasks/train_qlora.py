@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from tasks.files import read_parquet, replacing, write_json
-from traitlab.errors import InputError
+from tasks.answers import answers_of
+from tasks.files import replacing, write_json
 from traitlab.language_model.model import LanguageModel
 from traitlab.params import Params
 from traitlab.personas import qlora
@@ -15,8 +15,8 @@ from traitlab.personas import qlora
 def run(params: Params, trait: str) -> None:
     settings = params.train_qlora
     lm = LanguageModel.load("models/nf4", params.compute, training=True)
-    rows = qlora.tokenize(lm, _rows("train", trait, settings).head(settings.rows), settings)
-    validation = qlora.tokenize(lm, _rows("validation", trait, settings).head(64), settings)
+    rows = qlora.tokenize(lm, _rows("train", trait, settings, settings.rows), settings)
+    validation = qlora.tokenize(lm, _rows("validation", trait, settings, 64), settings)
     checkpoint = Path("cache/checkpoints/qlora") / trait
     with tqdm(desc=f"qlora {trait}", unit="step", mininterval=5) as bar:
 
@@ -40,11 +40,5 @@ def run(params: Params, trait: str) -> None:
     shutil.rmtree(checkpoint, ignore_errors=True)
 
 
-def _rows(split: str, trait: str, settings) -> pd.DataFrame:
-    frame = read_parquet(f"data/opinion_qa/{split}.parquet")
-    frame = frame[(frame.target_personality == trait) & (frame.pole == settings.pole)
-                  & frame.register.isin(settings.registers)]
-    if frame.empty:
-        raise InputError(f"data/opinion_qa/{split}.parquet: no {settings.pole} {trait} rows in registers "
-                         f"{', '.join(settings.registers)}; change train_qlora.registers or the data set")
-    return frame.sample(frac=1.0, random_state=0)
+def _rows(split: str, trait: str, settings, most: int) -> pd.DataFrame:
+    return answers_of(split, settings.registers, trait, settings.pole).sample(frac=1.0, random_state=0).head(most)

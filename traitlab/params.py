@@ -11,6 +11,7 @@ Register = Literal[REGISTERS]
 Pole = Literal[POLES]
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[int, Field(ge=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -99,6 +100,37 @@ class TrainQlora(Section):
     checkpoint_steps: Positive
 
 
+class Ike(Section):
+    registers: Annotated[tuple[Register, ...], Field(min_length=1)]
+    form: Literal["fixed", "nearest"]
+    demonstrations: Positive
+    max_prompt_tokens: Annotated[int, Field(ge=64)]
+
+
+class TrainMend(Section):
+    registers: Annotated[tuple[Register, ...], Field(min_length=1)]
+    layers: Positive
+    rank: Positive
+    rate: Annotated[float, Field(gt=0)]
+    tokens: Positive
+    learning_rate: Rate
+    steps: Positive
+    batch_size: Positive
+    c_edit: NonNegativeFloat
+    c_loc: NonNegativeFloat
+    strength: NonNegativeFloat
+    checkpoint_steps: Positive
+
+
+class Steering(Section):
+    registers: Annotated[tuple[Register, ...], Field(min_length=1)]
+    layers: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
+    strengths: Annotated[tuple[float, ...], Field(min_length=1)]
+    validation_topics: Positive
+    max_new_tokens: Positive
+    min_coherence: Share
+
+
 class Respond(Section):
     topics: NonNegative
     temperature: Annotated[float, Field(ge=0, le=5)]
@@ -122,6 +154,9 @@ class Params(Section):
     quantize: Quantize
     compute: Compute
     train_qlora: TrainQlora
+    ike: Ike
+    train_mend: TrainMend
+    steering: Steering
     respond: Respond
     score: Score
 

@@ -118,7 +118,7 @@ def test_the_estimate_agrees_with_the_exact_mean_within_its_error(lm, automaton)
     exact = EmojiSearch(lm, automaton, Tolerance(0, 0)).run(PROMPTS, ANSWERS)
     mean = np.concatenate([r.probability for r in exact]).mean()
     none = LowRankAdapters(lm.model, [])
-    found = [estimate(lm, automaton, PROMPTS, ANSWERS, none, torch.zeros(0), seed, pilot=20, draws=200)
+    found = [estimate(lm, automaton, PROMPTS, ANSWERS, none, torch.zeros(len(PROMPTS), 0), seed, pilot=20, draws=200)
              for seed in range(5)]
     means = [np.concatenate(f.rows).mean() for f in found]
     assert 0 < found[0].standard_error < 0.1 * mean

@@ -6,7 +6,7 @@ The definition is that of traitlab/emoji/probability.py:
 
 accepted and begun_s are exact at every position. What comes of a begun emoji needs further passes; its share is
 estimated for each kind of beginning (a stratum: the same bytes but for a leading space; all keycap starts together),
-over all positions of one persona, by drawing (position, token) pairs in proportion to their probability and following
+over all positions of these answers, by drawing (position, token) pairs in proportion to their probability and following
 one path from each. The estimate of the mean over positions is unbiased for the first draws; further draws go where
 they lower the error most (Neyman, 1934).
 """
@@ -25,7 +25,7 @@ KEYCAPS = b"0123456789#*"
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of the answers of one persona.
+    """Of a set of answers.
 
     Attributes:
         rows: for each answer an array (answer tokens,): the probability that an emoji starts in place of this token.
@@ -43,17 +43,17 @@ def estimate(
     prompts: list[list[int]],
     answers: list[list[int]],
     adapters: LowRankAdapters,
-    mix: torch.Tensor,
+    mixes: torch.Tensor,
     seed: int,
-    pilot: int = 3,
-    draws: int = 48,
+    pilot: int = 2,
+    draws: int = 32,
     batch_size: int = 32,
 ) -> Estimate:
-    """Emoji probabilities of answers given by one persona.
+    """Emoji probabilities of answers of one kind: those of one method for one trait.
 
     Args:
         prompts, answers: token ids, row by row; no prompt and no answer is empty.
-        mix: (adapters,) the persona, as in `LowRankAdapters.mixed`.
+        adapters, mixes: the personas: `mixes` (rows, adapters) as in `LowRankAdapters.mixed`.
         pilot: draws from each stratum to begin with.
         draws: further draws, shared out by what the pilot found.
     """
@@ -62,7 +62,7 @@ def estimate(
     of_token = np.array([strata.index(_stratum(s)) for s in step.states])
     accepted: list[np.ndarray] = [np.zeros(0)] * len(prompts)
     begun: list[np.ndarray] = [np.zeros((0, len(of_token)))] * len(prompts)
-    for i, hidden in answer_states(lm, prompts, answers, adapters, mix.expand(len(prompts), -1), batch_size):
+    for i, hidden in answer_states(lm, prompts, answers, adapters, mixes, batch_size):
         accepted[i], begun[i] = _outcomes(lm, hidden, step)
     mass = np.concatenate(begun)  # (positions, tokens that begin an emoji)
     place = [(i, k) for i, rows in enumerate(begun) for k in range(len(rows))]
@@ -71,7 +71,7 @@ def estimate(
 
     def follow(counts) -> list[np.ndarray]:
         """For each stratum, what came of `counts` draws: the probability that an emoji is completed, path by path."""
-        contexts, states, owner = [], [], []
+        contexts, states, owner, rows = [], [], [], []
         for s, count in enumerate(counts):
             tokens = np.flatnonzero(of_token == s)
             p = mass[:, tokens].ravel()
@@ -81,7 +81,8 @@ def estimate(
                 contexts.append([*prompts[i], *answers[i][:k], step.partial[token]])
                 states.append(step.states[token])
                 owner.append(s)
-        values = _paths(lm, automaton, contexts, states, adapters, mix, random, batch_size)
+                rows.append(i)
+        values = _paths(lm, automaton, contexts, states, adapters, mixes[rows], random, batch_size)
         return [values[np.array(owner, int) == s] for s in range(len(strata))]
 
     found = follow(np.where(weight > 0, pilot, 0))
@@ -100,14 +101,14 @@ def _stratum(state: bytes) -> bytes:
     return b"keycap" if bare[:1] and bare[:1] in KEYCAPS else bare
 
 
-def _paths(lm, automaton, contexts, states, adapters, mix, random, batch_size) -> np.ndarray:
+def _paths(lm, automaton, contexts, states, adapters, mixes, random, batch_size) -> np.ndarray:
     """For each context that has begun an emoji: P(the next token completes it) + P(goes on) * the same, a step down."""
     values, reach = np.zeros(len(contexts)), np.ones(len(contexts))
     alive = list(range(len(contexts)))
     while alive:
         now = [contexts[i] for i in alive]
         hidden: list = [None] * len(alive)
-        for k, state in answer_states(lm, now, [[0]] * len(now), adapters, mix.expand(len(now), -1), batch_size):
+        for k, state in answer_states(lm, now, [[0]] * len(now), adapters, mixes[alive], batch_size):
             hidden[k] = state
         going = []
         for k, i in enumerate(alive):

@@ -35,7 +35,9 @@ class LanguageModel:
             InputError: there is no model at `path`, or no CUDA device where one is asked for.
         """
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()
         if not (Path(path) / "config.json").is_file():
             raise InputError(f"{path}: holds no model (config.json is missing); run `dvc repro`")
         if compute.threads:

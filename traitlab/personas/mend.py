@@ -12,13 +12,17 @@ that trait's answers on another topic (weight c_edit) and leaves what the model 
 c_loc).
 """
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, kl_div
 
+from traitlab.errors import InputError
 from traitlab.language_model.low_rank import Adapter, Delta, LowRankAdapters
 from traitlab.language_model.model import LanguageModel
+from traitlab.params import TrainMend
+from traitlab.personas.checkpoint import Checkpoint
 
 Row = tuple[list[int], list[int]]  # token ids of the prompt, of the answer
 
@@ -138,6 +142,56 @@ def losses(lm, editor, modules, edit_with: Sequence[Row], edit_for: Sequence[Row
         after = _nll(lm, edit_for)
         locality = kl_div(_log_probs(lm, leave), pre, log_target=True, reduction="batchmean")
     return after, locality
+
+
+def new_editor(modules: dict[str, nn.Module], params: TrainMend) -> Editor:
+    shapes = {name: (module.in_features, module.out_features) for name, module in modules.items()}
+    return Editor(shapes, params.rank, params.rate, params.tokens)
+
+
+def save(editor: Editor, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({name: value.contiguous() for name, value in editor.state_dict().items()}, path)
+
+
+def load(path: Path, modules: dict[str, nn.Module], params: TrainMend) -> Editor:
+    """Raises InputError: no editor for these layers there."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    editor = new_editor(modules, params)
+    try:
+        editor.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as e:
+        raise InputError(f"{path}: no MEND editor for this model and settings ({str(e).splitlines()[0]}); "
+                         "run `dvc repro train_mend`") from e
+    return editor.to(next(iter(modules.values())).weight.device)
+
+
+def train(lm, editor: Editor, modules, draw, params: TrainMend, checkpoint: Checkpoint, on_step) -> list[dict]:
+    """Train the editor with Adam; a run that was killed goes on from its checkpoint.
+
+    Args:
+        draw: step -> (edit_with, edit_for, leave), each `batch_size` rows, as in `losses`.
+        checkpoint: of the editor's parameters; its optimizer trains them.
+        on_step: called with each step's record.
+
+    Returns:
+        A record for each step: {"step", "loss": edit loss in nats per answer token, "locality": KL in nats per token}.
+    """
+    records = checkpoint.restore()
+    for step in range(len(records), params.steps):
+        after, locality = losses(lm, editor, modules, *draw(step))
+        (params.c_edit * after + params.c_loc * locality).backward()
+        nn.utils.clip_grad_norm_(editor.parameters(), 1.0)
+        checkpoint.optimizer.step()
+        checkpoint.optimizer.zero_grad(set_to_none=True)
+        records.append({"step": step + 1, "loss": after.item(), "locality": locality.item()})
+        on_step(records[-1])
+        if (step + 1) % params.checkpoint_steps == 0 and step + 1 < params.steps:
+            checkpoint.save(records)
+    return records
 
 
 def _nll(lm, rows) -> torch.Tensor:

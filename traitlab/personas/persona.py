@@ -7,6 +7,8 @@ import torch
 from traitlab.language_model.low_rank import Adapter, LowRankAdapters
 from traitlab.language_model.model import LanguageModel
 
+METHODS = ("base", "prompt", "ike", "mend", "steering", "qlora")  # in the order of tables
+
 Messages = list[dict[str, str]]
 
 

@@ -1,8 +1,5 @@
 """QLoRA (Dettmers et al., 2305.14314): a LoRA adapter trained on the frozen NF4 base, loss on the answers only."""
-import hashlib
-import json
 import math
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +11,7 @@ from traitlab.errors import InputError
 from traitlab.language_model.batches import prefix_cache, shared_prefix
 from traitlab.language_model.model import LanguageModel
 from traitlab.params import TrainQlora
+from traitlab.personas.checkpoint import Checkpoint, fingerprint
 
 Row = tuple[list[int], list[int]]  # token ids of the prompt, of the answer
 
@@ -77,7 +75,7 @@ def train(
     weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimizer = _optimizer(params, weights)
     steps = math.ceil(len(rows) / (params.batch_size * params.accumulate)) * params.epochs
-    state = Checkpoint(checkpoint, weights, optimizer, _fingerprint(rows, params, seed))
+    state = Checkpoint(checkpoint, weights, optimizer, fingerprint(rows, params.model_dump(), seed))
     records = state.restore()
     for step, batch in enumerate(batches(rows, params, seed)):
         if step < len(records):
@@ -186,55 +184,3 @@ def _optimizer(params: TrainQlora, weights: dict):
     from bitsandbytes.optim import PagedAdamW8bit
 
     return PagedAdamW8bit(weights.values(), lr=params.learning_rate, weight_decay=0.0)
-
-
-def _fingerprint(rows, params, seed) -> str:
-    return hashlib.sha256(json.dumps([rows, params.model_dump(), seed], default=list).encode()).hexdigest()
-
-
-class Checkpoint:
-    """The state of an unfinished run in safetensors and JSON: weights, optimizer moments, random state, records."""
-
-    def __init__(self, folder: Path, weights: dict, optimizer, fingerprint: str):
-        self.folder, self.weights, self.optimizer, self.fingerprint = folder, weights, optimizer, fingerprint
-
-    def save(self, records: list[dict]) -> None:
-        from safetensors.torch import save_file
-
-        tensors = {"random": torch.get_rng_state()}
-        for name, weight in self.weights.items():
-            tensors[f"weight/{name}"] = weight.data
-            for key, value in self.optimizer.state[weight].items():
-                tensors[f"optimizer/{key}/{name}"] = value if torch.is_tensor(value) else torch.tensor(value)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        new = self.folder / "new"
-        save_file({key: value.contiguous() for key, value in tensors.items()}, new,
-                  {"records": json.dumps(records), "fingerprint": self.fingerprint})
-        new.replace(self.folder / "state.safetensors")
-
-    def restore(self) -> list[dict]:
-        """Load the saved state if it is of the same run; return its records, none where nothing is to go on from."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(self.folder / "state.safetensors", "pt") as file:
-                about = file.metadata()
-                if about["fingerprint"] != self.fingerprint:
-                    raise KeyError("another run")
-                tensors = {key: file.get_tensor(key) for key in file.keys()}
-        except (OSError, SafetensorError, KeyError):
-            shutil.rmtree(self.folder, ignore_errors=True)
-            return []
-        torch.set_rng_state(tensors.pop("random"))
-        by_name: dict[str, dict] = {name: {} for name in self.weights}
-        for key, value in tensors.items():
-            kind, _, rest = key.partition("/")
-            if kind == "weight":
-                self.weights[rest].data.copy_(value)
-            else:
-                field, _, name = rest.partition("/")
-                by_name[name][field] = value
-        for name, weight in self.weights.items():
-            self.optimizer.state[weight] = {
-                field: value if field == "step" else value.to(weight.device) for field, value in by_name[name].items()}
-        return json.loads(about["records"])

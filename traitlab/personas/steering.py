@@ -3,9 +3,12 @@
 The direction of a trait at a layer is the difference of mean activations, over answer tokens, between answers of its
 high and of its low pole on the same topics.
 """
+from pathlib import Path
+
 import numpy as np
 import torch
 
+from traitlab.errors import InputError
 from traitlab.language_model.batches import grouped
 from traitlab.language_model.low_rank import Adapter, Delta
 from traitlab.language_model.model import LanguageModel
@@ -65,3 +68,25 @@ def choose(alignment: np.ndarray, coherence: np.ndarray, least_coherent: float) 
     """
     allowed = coherence >= least_coherent
     return int(np.where(allowed, alignment, -1.0).argmax()) if allowed.any() else int(coherence.argmax())
+
+
+def save(path: Path, layer: int, vector: torch.Tensor) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"vector": vector.contiguous()}, path, {"layer": str(layer)})
+
+
+def load(lm: LanguageModel, folder: Path, trait: str) -> Adapter:
+    """The trait's chosen vector as an adapter.
+
+    Raises:
+        InputError: no vector there.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / f"{trait}.safetensors"
+    try:
+        with safe_open(path, "pt") as file:
+            return steer(lm, int(file.metadata()["layer"]), file.get_tensor("vector"))
+    except (OSError, SafetensorError, KeyError) as e:
+        raise InputError(f"{path}: no steering vector ({e}); run `dvc repro steering`") from e

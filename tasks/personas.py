@@ -1,0 +1,76 @@
+"""The personas of a method, put together from the files of the graph: one for each trait and question."""
+from pathlib import Path
+
+import pandas as pd
+
+from tasks.answers import answers_of
+from traitlab.language_model.low_rank import Delta, load_adapter
+from traitlab.language_model.model import LanguageModel
+from traitlab.params import Params
+from traitlab.personas import ike, mend, steering
+from traitlab.personas.persona import Persona, ask
+from traitlab.personas.prompting import instructed
+from traitlab.traits import TRAITS
+
+FOLDER = Path("models/personas")
+
+Personas = dict[tuple[str, str], Persona]  # by trait and question_id
+
+
+def personas(method: str, params: Params, lm: LanguageModel, questions: pd.DataFrame) -> Personas:
+    """{(trait, question_id): persona}. Where a persona does not hang on the question (or the trait) it is one object.
+
+    Args:
+        questions: columns question_id and question, a row for each question.
+    """
+    if method == "mend":
+        return _mend(params, lm, questions)
+    base = Persona("base", None, ask)
+    make = {
+        "base": lambda trait: base,
+        "prompt": lambda trait: Persona("prompt", trait, instructed(trait)),
+        "ike": lambda trait: Persona("ike", trait, _in_context(params, lm, trait)),
+        "steering": lambda trait: Persona("steering", trait, ask, steering.load(lm, FOLDER / "steering", trait)),
+        "qlora": lambda trait: Persona("qlora", trait, ask, load_adapter(FOLDER / "qlora" / trait)),
+    }[method]
+    return {(trait, question): persona for trait in TRAITS for persona in [make(trait)]
+            for question in questions.question_id}
+
+
+def _in_context(params: Params, lm, trait):
+    settings = params.ike
+    rows = answers_of("train", settings.registers, trait)
+    known = [ike.Demonstration(r.edit_topic, r.question, r.answer) for r in rows.itertuples()]
+    if settings.form == "fixed":
+        drawn = pd.Series(known).sample(settings.demonstrations, random_state=params.seed)
+        return ike.fixed(trait, drawn.tolist())
+    from traitlab.metric_models.embedding import Embedding
+
+    return ike.nearest(trait, known, Embedding("models/encoder"), settings.demonstrations, settings.max_prompt_tokens,
+                       lambda messages: len(lm.prompt_ids(messages)))
+
+
+def _mend(params: Params, lm, questions) -> Personas:
+    """Each question is edited for with the trait's answer on the nearest topic of the training set."""
+    import torch
+
+    from traitlab.metric_models.embedding import Embedding
+
+    settings = params.train_mend
+    modules = mend.edited_modules(lm, settings.layers)
+    editor = mend.load(FOLDER / "mend/editor.safetensors", modules, settings)
+    embed = Embedding("models/encoder")
+    asked = embed(questions.question.tolist())
+    found = {}
+    for trait in TRAITS:
+        rows = answers_of("train", settings.registers, trait).reset_index(drop=True)
+        nearest = rows.loc[(asked @ embed(rows.question.tolist()).T).argmax(axis=1)]
+        examples = [(lm.prompt_ids(ask(row.question)), lm.answer_ids(row.answer)) for row in nearest.itertuples()]
+        with torch.no_grad():
+            edits = [edit for i in range(0, len(examples), 16)
+                     for edit in mend.edits(editor, mend.gradients(lm, modules, examples[i : i + 16]))]
+        for question, edit in zip(questions.question_id, edits):
+            adapter = {name: Delta(a.to(lm.model.dtype), (settings.strength * b).to(lm.model.dtype))
+                       for name, (a, b, _) in edit.items()}
+            found[trait, question] = Persona("mend", trait, ask, adapter)
+    return found
