@@ -55,13 +55,14 @@ def pipeline(force: bool = False, slots: int | None = None) -> None:
     running: dict[Future, Stage] = {}
     processes: dict[str, subprocess.Popen] = {}
     run_id = str(runtime.flow_run.id)
+    shown_in = {"PREFECT_API_URL": PREFECT_API_URL.value(), "TRAITLAB_FLOW_RUN": run_id}  # settings are per thread
     pool = ThreadPoolExecutor(max_workers=len(stages))
     try:
         while True:
             for stage in [s for s in waiting.values() if s.after <= done]:
                 if not stage.heavy or free:
                     free -= stage.heavy
-                    running[pool.submit(_reproduce, waiting.pop(stage.name).name, force, run_id, processes)] = stage
+                    running[pool.submit(_reproduce, waiting.pop(stage.name).name, force, shown_in, processes)] = stage
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -82,14 +83,12 @@ def pipeline(force: bool = False, slots: int | None = None) -> None:
         raise RuntimeError(f"failed: {', '.join(failed)}{left}")
 
 
-def _reproduce(name: str, force: bool, run_id: str, processes: dict) -> Outcome:
+def _reproduce(name: str, force: bool, shown_in: dict[str, str], processes: dict) -> Outcome:
     """Run one stage through DVC and pass its output on, each line under the stage's name."""
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), name]
-    environment = os.environ | {
+    environment = os.environ | shown_in | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PREFECT_API_URL": PREFECT_API_URL.value(),
         "PYTHONUNBUFFERED": "1",
-        "TRAITLAB_FLOW_RUN": run_id,
     }
     processes[name] = process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
