@@ -6,7 +6,9 @@ import torch
 from traitlab.language_model.likelihood import answer_log_probs
 from traitlab.language_model.low_rank import LowRankAdapters
 from traitlab.language_model.model import LanguageModel
+from traitlab.params import TrainMend
 from traitlab.personas import mend
+from traitlab.personas.checkpoint import Checkpoint
 from traitlab.personas.persona import ask
 
 HAPPY = ["I love it.", "I love it so.", "I do love it."]
@@ -118,6 +120,40 @@ def test_training_lowers_the_loss_on_topics_never_edited_with(tiny_nf4_folder, c
     last, locality = mend.losses(lm, editor, modules, *unseen)
     assert last.item() < first.item() - 0.3
     assert locality.item() < 1.0
+
+
+def test_a_killed_run_goes_on_and_ends_in_the_same_editor(tiny_lm, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(record):
+        if record["step"] == 3:
+            raise Killed
+
+    params = TrainMend(registers=["plain"], layers=1, rank=4, rate=1e-3, tokens=8, learning_rate=1e-2, steps=4,
+                       batch_size=3, c_edit=1.0, c_loc=1.0, strength=1.0, checkpoint_steps=2)
+    modules = mend.edited_modules(tiny_lm, params.layers)
+
+    def trained(folder, on_step):
+        torch.manual_seed(0)
+        editor = mend.new_editor(modules, params)
+        checkpoint = Checkpoint(folder, dict(editor.named_parameters()),
+                                torch.optim.Adam(editor.parameters(), lr=params.learning_rate), "this run")
+
+        def draw(step):
+            return (rows(tiny_lm, HAPPY, THINGS[step % 3 :]), rows(tiny_lm, HAPPY, THINGS[3:]),
+                    rows(tiny_lm, PLAIN, THINGS[1:]))
+
+        mend.train(tiny_lm, editor, modules, draw, params, checkpoint, on_step)
+        return editor.state_dict()
+
+    whole = trained(tmp_path / "a", lambda record: None)
+    with pytest.raises(Killed):
+        trained(tmp_path / "b", kill)
+    steps = []
+    resumed = trained(tmp_path / "b", lambda record: steps.append(record["step"]))
+    assert steps == [3, 4]
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 @pytest.mark.parametrize("shape", ["mistral", "qwen2"])
