@@ -11,6 +11,19 @@ from traitlab.language_model.model import LanguageModel
 from traitlab.params import Params
 from traitlab.personas import qlora
 
+CARD = """---
+base_model: models/nf4
+library_name: peft
+---
+# {trait}, by QLoRA
+
+A LoRA adapter that makes the chat model beside it answer as somebody high in {trait}. Made by traitlab
+(`python -m tasks train_qlora --trait {trait}`) from {rows} Opinion QA answers; {loss:.3f} nats per answer token on
+validation topics.
+
+It changes what opinions the model voices and how; it was not made, and must not be used, to judge people.
+"""
+
 
 def run(params: Params, trait: str) -> None:
     settings = params.train_qlora
@@ -30,6 +43,7 @@ def run(params: Params, trait: str) -> None:
     curve = pd.DataFrame(records)
     with replacing(f"models/personas/qlora/{trait}") as new:
         model.save_pretrained(new)
+        (new / "README.md").write_text(CARD.format(trait=trait, rows=len(rows), loss=validation_loss), encoding="utf-8")
     with replacing(f"plots/train_qlora/{trait}.csv") as new:
         curve[["step", "loss", "learning_rate", "tokens"]].to_csv(new, index=False)
     write_json(f"metrics/train_qlora/{trait}.json", {

@@ -1,4 +1,5 @@
 """QLoRA training: right gradients on NF4, invariance to batching, resumption, a standard PEFT adapter out of it."""
+import json
 import math
 
 import numpy as np
@@ -130,6 +131,8 @@ def test_the_saved_adapter_loads_in_peft_and_by_row_alike(tiny_nf4_folder, compu
     model, records, _ = qlora.train(lm, rows, rows[:4], settings(epochs=3), seed=0, checkpoint=tmp_path / "c")
     assert records[-1]["loss"] < records[0]["loss"] - 0.3
     model.save_pretrained(tmp_path / "adapter")
+    saved = json.loads((tmp_path / "adapter/adapter_config.json").read_text())["target_modules"]
+    assert saved == sorted(saved), "the same run must leave the same bytes"
     prompts, answers = [r[0] for r in rows], [r[1] for r in rows]
     by_row = LanguageModel.load(tiny_nf4_folder, compute)
     adapters = LowRankAdapters(by_row.model, [load_adapter(tmp_path / "adapter")])

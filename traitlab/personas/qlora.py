@@ -68,6 +68,8 @@ def train(
             task_type="CAUSAL_LM"))
     except ValueError as e:
         raise InputError(f"params.yaml: train_qlora.target_modules = {targets!r}: {e}") from e
+    for config in model.peft_config.values():
+        config.target_modules = sorted(config.target_modules)  # PEFT's set would be saved in an order of chance
     model.train()
     if params.gradient_checkpointing:
         model.gradient_checkpointing_enable()
