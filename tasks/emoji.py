@@ -52,7 +52,8 @@ def _measured(lm, automaton, method, frame, params) -> pd.DataFrame:
         ready = cast(lm, [(cast_list[first, row.question_id], row.question) for row in part.itertuples()])
         end = [lm.tokenizer.eos_token_id]
         answers = [lm.answer_ids(row.response, end=bool(row.finished)) or end for row in part.itertuples()]
-        found = estimate(lm, automaton, ready.prompts, answers, ready.adapters, ready.mixes, params.seed)
+        found = estimate(lm, automaton, ready.prompts, answers, ready.adapters, ready.mixes, params.seed,
+                         params.emoji.pilot, params.emoji.draws)
         part = part.assign(
             method=method,
             emoji=part.response.map(emoji_count),

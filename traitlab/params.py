@@ -139,6 +139,11 @@ class Respond(Section):
     batch_size: Positive
 
 
+class Emoji(Section):
+    pilot: Positive
+    draws: NonNegative
+
+
 class Score(Section):
     bootstrap: Annotated[int, Field(ge=100)]
     min_entropy: Annotated[float, Field(ge=0)]
@@ -158,6 +163,7 @@ class Params(Section):
     train_mend: TrainMend
     steering: Steering
     respond: Respond
+    emoji: Emoji
     score: Score
 
 

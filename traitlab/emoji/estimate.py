@@ -45,8 +45,8 @@ def estimate(
     adapters: LowRankAdapters,
     mixes: torch.Tensor,
     seed: int,
-    pilot: int = 2,
-    draws: int = 32,
+    pilot: int,
+    draws: int,
     batch_size: int = 32,
 ) -> Estimate:
     """Emoji probabilities of answers of one kind: those of one method for one trait.
