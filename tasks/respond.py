@@ -8,7 +8,6 @@ from tasks.files import read_parquet, write_parquet
 from tasks.personas import personas
 from traitlab.language_model.generation import Sampling, generate
 from traitlab.language_model.model import LanguageModel
-from traitlab.opinions.rows import topic_id
 from traitlab.params import Params
 from traitlab.personas.persona import cast
 
@@ -52,7 +51,7 @@ def held_out_questions(test: pd.DataFrame, topics: int) -> pd.DataFrame:
     questions = test.drop_duplicates("edit_topic")[["edit_topic", "domain", "question"]].sort_values("edit_topic")
     questions = questions.assign(turn=questions.groupby("domain").cumcount()).sort_values(["turn", "domain"])
     questions = questions.drop(columns="turn").head(topics or len(questions))
-    return questions.assign(question_id=questions.edit_topic.map(topic_id))
+    return questions.assign(question_id=questions.edit_topic)
 
 
 def _seed(*parts) -> int:
