@@ -29,9 +29,8 @@ def run(params: Params) -> None:
     draws = {split: Draws(lm, split, settings.registers) for split in ("train", "validation")}
     held_out = draws["validation"](HELD_OUT, f"{params.seed}/held out")
     before = _figures(lm, editor, modules, held_out)
-    optimizer = torch.optim.Adam(editor.parameters(), lr=settings.learning_rate)
     folder = Path("cache/checkpoints/mend")
-    checkpoint = Checkpoint(folder, dict(editor.named_parameters()), optimizer,
+    checkpoint = Checkpoint(folder, dict(editor.named_parameters()), mend.optimizer(editor, settings.learning_rate),
                             fingerprint(draws["train"].answers, settings.model_dump(), params.seed))
     with tqdm(total=settings.steps, desc="mend", unit="step", mininterval=5) as bar:
 

@@ -95,7 +95,7 @@ def test_the_gradient_of_the_editor_is_that_of_its_loss(tiny_lm):
         return 0.1 * after + locality
 
     loss().backward()
-    width, values = 1e-4, []
+    width, values = 1e-2, []
     for sign in (1, -1):
         rate.data += sign * width
         values.append(loss().item())
@@ -107,7 +107,7 @@ def test_training_lowers_the_loss_on_topics_never_edited_with(tiny_nf4_folder, c
     lm = LanguageModel.load(tiny_nf4_folder, compute, training=True)
     modules = mend.edited_modules(lm, 2)
     editor = mend.Editor(shapes(modules), rank=16, rate=1e-3)
-    optimizer = torch.optim.Adam(editor.parameters(), lr=2e-3)
+    optimizer = mend.optimizer(editor, 2e-3)
     unseen = rows(lm, HAPPY, ["owls", "maps", "soup"]), rows(lm, HAPPY[::-1], ["kites", "moss", "drums"]), \
         rows(lm, PLAIN, ["ships", "salt", "wool"])
     first, _ = mend.losses(lm, editor, modules, *unseen)
@@ -115,7 +115,7 @@ def test_training_lowers_the_loss_on_topics_never_edited_with(tiny_nf4_folder, c
         optimizer.zero_grad()
         after, locality = mend.losses(lm, editor, modules, rows(lm, HAPPY, THINGS), rows(lm, HAPPY[::-1], THINGS[3:]),
                                       rows(lm, PLAIN, THINGS[1:]))
-        (after + locality).backward()
+        (after + 3 * locality).backward()
         optimizer.step()
     last, locality = mend.losses(lm, editor, modules, *unseen)
     assert last.item() < first.item() - 0.3
