@@ -1,4 +1,4 @@
-"""Emoji probability at every position of many answers, at the cost of little more than one forward pass.
+"""Emoji probability at every position of many answers, from one forward pass and a few drawn paths.
 
 The definition is that of traitlab/emoji/probability.py:
 
