@@ -38,7 +38,9 @@ STEPS = {
     "steering": Step("make persona vectors and choose their strength: models/personas/steering"),
     "respond": Step("let one method's personas answer: data/responses/<method>.parquet", {"method": METHODS}),
     "emoji": Step("count emoji and compute their probability: data/emoji.parquet, metrics/emoji.json"),
-    "score": Step("score all answers: metrics/scores.json"),
+    "edits": Step("read reference answers under every persona: data/edits.parquet"),
+    "adjective_rater": Step("fit the judge of PAE: models/adjective_rater.safetensors"),
+    "score": Step("score all answers: metrics/scores.json, metrics/significance.json"),
     "report": Step("write the page: report/index.html"),
     "record": Step("record the run in MLflow"),
 }

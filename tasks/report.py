@@ -40,6 +40,9 @@ def collect(params: Params) -> Results:
         training=training,
         responses={path.stem: read_parquet(path) for path in sorted(Path("data/responses").glob("*.parquet"))},
         response_confusion=_table("plots/response_confusion.csv", ("method", "target", "predicted")),
+        significance=_json("metrics/significance.json"),
+        cross_talk=_table("plots/cross_talk.csv", ("method", "target", "label", "probability")),
+        adjective_rater=_json("metrics/adjective_rater.json"),
     )
 
 

@@ -144,6 +144,11 @@ class Emoji(Section):
     draws: NonNegative
 
 
+class Edits(Section):
+    topics: Positive
+    reference_register: Register
+
+
 class Score(Section):
     bootstrap: Annotated[int, Field(ge=100)]
     min_entropy: Annotated[float, Field(ge=0)]
@@ -164,6 +169,7 @@ class Params(Section):
     steering: Steering
     respond: Respond
     emoji: Emoji
+    edits: Edits
     score: Score
 
 

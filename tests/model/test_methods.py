@@ -106,10 +106,12 @@ def test_every_method_answers_every_question_and_none_reads_a_test_answer(projec
 
 
 def test_the_answers_are_scored_and_their_emoji_counted(project, params):
-    from tasks import emoji, score
+    from tasks import adjective_rater, edits, emoji, score
 
     respond(params)
     emoji.run(params)
+    edits.run(params)
+    adjective_rater.run(params)
     score.run(params)
     scores = json.loads((project / "metrics/scores.json").read_text())
     assert list(pd.read_parquet("data/emoji.parquet").method.unique()) == list(METHODS)
@@ -118,3 +120,8 @@ def test_the_answers_are_scored_and_their_emoji_counted(project, params):
         measures = scores[method]["all"]
         assert measures["ta"]["n"] == len(TOPICS["test"]) * len(TRAITS)
         assert 0 < measures["emoji_probability"]["value"] < 1
+        assert 0 < measures["es"]["value"] < 1 and measures["neutral_loss"]["value"] > 0
+        assert (measures["dd"]["value"] == 0) == (method == "base")
+    tested = json.loads((project / "metrics/significance.json").read_text())
+    assert {(r["method"], r["against"]) for r in tested} == {
+        *((method, "base") for method in METHODS[1:]), *((method, "qlora") for method in METHODS[1:-1])}

@@ -48,7 +48,7 @@ def estimate(
     seed: int,
     pilot: int,
     draws: int,
-    batch_size: int = 32,
+    batch_size: int = 64,
 ) -> Estimate:
     """Emoji probabilities of answers of one kind: those of one method for one trait.
 

@@ -68,7 +68,7 @@ def answer_log_probs(lm, prompts, answers, adapters=None, mixes=None, batch_size
     result = [np.zeros(0)] * len(prompts)
     for batch in answer_batches(lm, prompts, answers, adapters, mixes, batch_size):
         for i, states in zip(batch.rows, batch.states):
-            log_probs = torch.log_softmax(lm.logits(states), dim=-1)
-            target = torch.tensor(answers[i], device=log_probs.device)[:, None]
-            result[i] = log_probs.gather(1, target)[:, 0].cpu().double().numpy()
+            logits = lm.logits(states)
+            target = torch.tensor(answers[i], device=logits.device)[:, None]
+            result[i] = (logits.gather(1, target)[:, 0] - logits.logsumexp(dim=-1)).cpu().double().numpy()
     return result

@@ -9,15 +9,18 @@ from traitlab.report.sections import (
     classifier,
     comparison,
     confusion,
+    cross_talk,
     emoji,
     glance,
     quantization,
     run,
     samples,
+    significance,
     training,
 )
 
-SECTIONS = (glance, run, comparison, confusion, samples, emoji, training, classifier, quantization)
+SECTIONS = (glance, run, comparison, significance, confusion, cross_talk, samples, emoji, training, classifier,
+            quantization)
 _TEMPLATES = Path(__file__).parent / "templates"
 
 

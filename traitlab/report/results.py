@@ -39,6 +39,9 @@ class Results:
         training: trait -> Training.
         responses: method -> a row per topic and trait.
         response_confusion: a row per response, columns method, target and predicted.
+        significance: records of `traitlab.measures.significance`.
+        cross_talk: columns method, target, label, probability.
+        adjective_rater: {trait: {"auc": {"all" or a register: area}, "valid", ...}}.
     """
 
     params: Params
@@ -52,6 +55,9 @@ class Results:
     training: dict[str, Training] = field(default_factory=dict)
     responses: dict[str, pd.DataFrame] = field(default_factory=dict)
     response_confusion: pd.DataFrame | None = None
+    significance: list[dict] = field(default_factory=list)
+    cross_talk: pd.DataFrame | None = None
+    adjective_rater: dict = field(default_factory=dict)
 
 
 def in_order(methods) -> list[str]:
