@@ -35,6 +35,7 @@ STEPS = {
     "metric_model": Step("train and calibrate the trait classifier: models/trait_classifier"),
     "train_qlora": Step("train one trait's QLoRA adapter: models/personas/qlora/<trait>", {"trait": TRAITS}),
     "train_mend": Step("train the MEND editor: models/personas/mend"),
+    "mend_strength": Step("find where MEND's edits break fluency: plots/mend_strength.csv"),
     "steering": Step("make persona vectors and choose their strength: models/personas/steering"),
     "respond": Step("let one method's personas answer: data/responses/<method>.parquet", {"method": METHODS}),
     "emoji": Step("count emoji and compute their probability: data/emoji.parquet, metrics/emoji.json"),

@@ -42,6 +42,8 @@ def collect(params: Params) -> Results:
         response_confusion=_table("plots/response_confusion.csv", ("method", "target", "predicted")),
         significance=_json("metrics/significance.json"),
         cross_talk=_table("plots/cross_talk.csv", ("method", "target", "label", "probability")),
+        mend_strength=_table("plots/mend_strength.csv", ("strength", "coherence", "alignment", "base_loss")),
+        steering=_table("plots/steering.csv", ("layer", "strength", "coherence", "alignment")),
         adjective_rater=_json("metrics/adjective_rater.json"),
     )
 

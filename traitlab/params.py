@@ -122,6 +122,12 @@ class TrainMend(Section):
     checkpoint_steps: Positive
 
 
+class MendStrength(Section):
+    strengths: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)]
+    topics: Positive
+    max_new_tokens: Positive
+
+
 class Steering(Section):
     registers: Annotated[tuple[Register, ...], Field(min_length=1)]
     layers: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
@@ -166,6 +172,7 @@ class Params(Section):
     train_qlora: TrainQlora
     ike: Ike
     train_mend: TrainMend
+    mend_strength: MendStrength
     steering: Steering
     respond: Respond
     emoji: Emoji

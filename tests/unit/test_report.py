@@ -78,6 +78,9 @@ def make_results(root: Path, methods=("base", "prompt", "qlora"), topics=12, tex
         for measure in ("ta", "coherence") for m in methods if m != "base" for t in (*TRAITS, "all")])
     put("metrics/adjective_rater.json", {t: {"auc": {"all": 0.88 if t == "agreeableness" else 0.95}, "answers": 80,
                                              "valid": t != "agreeableness"} for t in TRAITS})
+    put("plots/mend_strength.csv", "strength,coherence,alignment,base_loss\n0,1,0.2,1.5\n4,0.95,0.3,2.5\n8,0.4,0.2,6\n")
+    put("plots/steering.csv", "trait,layer,strength,coherence,alignment\nopenness,10,2.0,1,0.5\n"
+        "neuroticism,10,2.0,0.8,0.1\n")
     bins = {"confidence": [0.35, 0.55, 0.75, 0.97], "accuracy": [0.3, 0.6, 0.74, 0.99], "n": [14, 40, 120, 1226]}
     put("plots/calibration.csv", pd.DataFrame(bins).to_csv(index=False))
     layers = {f"model.layers.{k}.{m}": {"relative_error": 0.09 + 0.0003 * k, "bits_per_weight": 4.127}
@@ -131,6 +134,8 @@ def test_the_page_marks_what_is_significant_and_which_judge_is_not_valid(tmp_pat
     assert "<strong>+0.40</strong><small>p &lt;0.001, d 1.5</small>" in text
     assert "<span>+0.02</span><small>not significant, p 0.600</small>" in text
     assert "leave PAE aside for agreeableness." in text
+    assert "Fewer than nine answers in ten are coherent from ×8 on." in text
+    assert re.search("layer 10, ×2</th><td>0.30</td><td>0.90</td>", text)  # means over the two traits
 
 
 def test_the_page_is_well_formed_and_self_contained(tmp_path, monkeypatch):

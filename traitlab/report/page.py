@@ -16,11 +16,12 @@ from traitlab.report.sections import (
     run,
     samples,
     significance,
+    strength,
     training,
 )
 
-SECTIONS = (glance, run, comparison, significance, confusion, cross_talk, samples, emoji, training, classifier,
-            quantization)
+SECTIONS = (glance, run, comparison, significance, confusion, cross_talk, samples, emoji, strength, training,
+            classifier, quantization)
 _TEMPLATES = Path(__file__).parent / "templates"
 
 

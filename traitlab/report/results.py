@@ -41,6 +41,8 @@ class Results:
         response_confusion: a row per response, columns method, target and predicted.
         significance: records of `traitlab.measures.significance`.
         cross_talk: columns method, target, label, probability.
+        mend_strength: columns strength, coherence, alignment, base_loss.
+        steering: columns trait, layer, strength, coherence, alignment.
         adjective_rater: {trait: {"auc": {"all" or a register: area}, "valid", ...}}.
     """
 
@@ -57,6 +59,8 @@ class Results:
     response_confusion: pd.DataFrame | None = None
     significance: list[dict] = field(default_factory=list)
     cross_talk: pd.DataFrame | None = None
+    mend_strength: pd.DataFrame | None = None
+    steering: pd.DataFrame | None = None
     adjective_rater: dict = field(default_factory=dict)
 
 
