@@ -19,16 +19,18 @@ METHODS = ("base", "prompt", "ike", "mend", "steering", "qlora")  # traitlab.per
 
 @dataclass(frozen=True)
 class Step:
-    """A step's help text, and its options: name -> allowed values, or bool for a switch."""
+    """A step's help text, its options (name -> allowed values, or bool for a switch), and whether the graph runs it."""
 
     help: str
     options: dict[str, tuple[str, ...] | type] = field(default_factory=dict)
+    stage: bool = True
 
 
 STEPS = {
     "base_model": Step("fetch the base model and convert it: models/base"),
     "encoder": Step("fetch the text encoder of the metric model: models/encoder"),
     "dataset": Step("build the Opinion QA table: data/opinion_qa/raw.parquet"),
+    "teacher": Step("let a language model write rows: data/teacher/rows.jsonl", stage=False),
     "validate": Step("check that table and name the rows at fault: data/opinion_qa/validation.json", {"docs": bool}),
     "split": Step("divide it by topic: data/opinion_qa/{train,validation,test}.parquet"),
     "quantize": Step("write the base model in NF4: models/nf4"),

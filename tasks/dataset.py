@@ -14,6 +14,7 @@ from traitlab.opinions.foreign import read_csv, read_hub, read_personality_edit
 from traitlab.opinions.questions import check_templates
 from traitlab.opinions.rows import SCHEMA, SOURCE_KEY, Record, batches
 from traitlab.opinions.screening import Account, screened
+from traitlab.opinions.teacher.journal import read_journal
 from traitlab.params import Dataset, Params
 
 
@@ -36,8 +37,9 @@ def run(params: Params) -> None:
 
 
 def _records(source: Dataset, account: Account) -> Iterator[Record]:
-    if source.source == "corpus":
-        for record in read_corpus(source.path, source.registers, source.poles):
+    if source.source in ("corpus", "teacher"):
+        read = read_corpus if source.source == "corpus" else read_journal
+        for record in read(source.path, source.registers, source.poles):
             account.kept += 1
             yield record
         return

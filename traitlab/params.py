@@ -38,7 +38,7 @@ class ModelSource(Section):
 
 
 class Dataset(Section):
-    source: Literal["corpus", "csv", "personality_edit", "hub"]
+    source: Literal["corpus", "teacher", "csv", "personality_edit", "hub"]
     path: str
     id: str | None
     revision: str | None
@@ -52,6 +52,34 @@ class Dataset(Section):
         if self.source == "hub" and not self.id:
             raise ValueError("source hub needs id: the data set's id, or a folder that load_dataset opens")
         return self
+
+
+class Teacher(Section):
+    """Not read by the graph: `python -m tasks teacher` fills the journal that dataset.source teacher reads."""
+
+    backend: Literal["endpoint", "local"]
+    base_url: str
+    model: Annotated[str, Field(min_length=1)]
+    key_variable: Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+    path: str
+    examples: str
+    topics: str | None
+    most_topics: NonNegative
+    registers: Annotated[tuple[Register, ...], Field(min_length=1)]
+    poles: Annotated[tuple[Pole, ...], Field(min_length=1)]
+    facets: Annotated[int, Field(ge=1, le=6)]
+    shots: NonNegative
+    temperature: Annotated[float, Field(ge=0, le=5)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    max_new_tokens: Positive
+    attempts: Positive
+    near_duplicate: Share
+    classifier: str | None
+    concurrency: Positive
+    timeout: Annotated[float, Field(gt=0)]
+    retries: NonNegative
+    prompt_price: NonNegativeFloat
+    answer_price: NonNegativeFloat
 
 
 class Split(Section):
@@ -165,6 +193,7 @@ class Params(Section):
     base_model: ModelSource
     encoder: ModelSource
     dataset: Dataset
+    teacher: Teacher
     split: Split
     metric_model: MetricModel
     quantize: Quantize

@@ -71,7 +71,7 @@ def test_the_run_is_recorded(project):
 
 def test_dvc_knows_every_stage_and_runs_none_again(project):
     lock = yaml.safe_load((project / "dvc.lock").read_text())
-    assert {name.split("@")[0] for name in lock["stages"]} == set(STEPS)
+    assert {name.split("@")[0] for name in lock["stages"]} == {n for n, step in STEPS.items() if step.stage}
     start = time.monotonic()
     assert "Data and pipelines are up to date" in run(project, "dvc", "repro")
     assert time.monotonic() - start < 4 * NO_OP_SECONDS, "five seconds on an idle machine; tests share theirs"

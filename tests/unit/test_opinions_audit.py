@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from traitlab.opinions import audit
+from traitlab.opinions import audit, near
 from traitlab.traits import TRAITS
 
 VOCABULARY = [f"{a}{b}{c}" for a in "bcdfgk" for b in "aeiou" for c in "lmnrst"]
@@ -32,20 +32,20 @@ def test_near_duplicates_equal_brute_force():
 
     expected = {(i, j): len(a & b) / len(a | b) for (i, a), (j, b) in combinations(enumerate(map(runs, texts)), 2)}
     expected = {pair: s for pair, s in expected.items() if s >= 0.7}
-    found = audit.near_duplicates(texts, 0.7)
+    found = near.near_duplicates(texts, 0.7)
     assert {(i, j) for i, j, _ in found} == set(expected) and len(expected) > 10
     assert all(s == pytest.approx(expected[i, j]) for i, j, s in found)
-    assert found == audit.near_duplicates(texts, 0.7, seed=9)
+    assert found == near.near_duplicates(texts, 0.7, seed=9)
 
 
 def test_near_duplicates_see_through_case_and_punctuation():
-    assert audit.near_duplicates(["I like tea a lot.", "what else", "i LIKE tea, a lot!"]) == [(0, 2, 1.0)]
-    assert audit.near_duplicates([]) == []
+    assert near.near_duplicates(["I like tea a lot.", "what else", "i LIKE tea, a lot!"]) == [(0, 2, 1.0)]
+    assert near.near_duplicates([]) == []
 
 
 def test_the_chance_of_meeting_that_the_docstring_states():
     def met(similarity):
-        return 1 - (1 - similarity ** audit.ROWS) ** audit.BANDS
+        return 1 - (1 - similarity ** near.ROWS) ** near.BANDS
 
     assert met(0.5) == pytest.approx(0.87, abs=0.01)
     assert 1 - met(0.6) == pytest.approx(0.012, abs=0.001)
@@ -54,7 +54,7 @@ def test_the_chance_of_meeting_that_the_docstring_states():
 
 def test_minhash_estimates_the_jaccard_similarity():
     a, b = set(range(0, 300)), set(range(100, 400))
-    one, other = audit._signatures([a, b], seed=0)
+    one, other = map(near.NearIndex().signature, (a, b))
     assert np.mean(one == other) == pytest.approx(0.5, abs=0.13)  # three standard errors of 128 hash functions
 
 

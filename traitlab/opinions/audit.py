@@ -1,62 +1,11 @@
-"""A closer look at the table than a gate can take: near-duplicates, diversity, readability, doubtful labels, leaks."""
+"""A closer look at the table than a gate can take: diversity, openings, readability, doubtful labels, leaks."""
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from hashlib import blake2b
-from itertools import combinations
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
 from traitlab.opinions.expectations import words
-
-BANDS, ROWS = 32, 4  # of the MinHash signature: pairs of similarity 0.5 are met with probability 0.87, 0.7 with 0.9998
-PRIME = (1 << 31) - 1  # hashes are a * value + b modulo this, with all of a, b and value below it
-
-
-def shingles(text: str, size: int = 3) -> set[int]:
-    """Hashes of the runs of `size` words in a text (of all its words, where it has fewer)."""
-    said = words(text)
-    runs = (" ".join(said[i:i + size]) for i in range(max(1, len(said) - size + 1)))
-    return {int.from_bytes(blake2b(run.encode(), digest_size=8).digest(), "big") % PRIME for run in runs}
-
-
-def jaccard(a: set, b: set) -> float:
-    """Shared members over all members; 1.0 for two empty sets."""
-    return len(a & b) / len(a | b) if a | b else 1.0
-
-
-def near_duplicates(texts: Sequence[str], threshold: float = 0.6, size: int = 3,
-                    seed: int = 0) -> list[tuple[int, int, float]]:
-    """Pairs of texts whose word runs overlap, found by MinHash with banding (Broder 1997) and then measured exactly.
-
-    Args:
-        texts: any number; memory grows with their number, not with that of their pairs.
-        threshold: least Jaccard similarity of the sets of word runs.
-        size: words in a run.
-        seed: of the hash functions.
-
-    Returns:
-        (i, j, similarity) with i < j, in order. No pair is wrong; one just above a threshold of 0.5 is missed with
-        probability 0.13, of 0.6 with 0.012.
-    """
-    sets = [shingles(text, size) for text in texts]
-    buckets = defaultdict(list)
-    for i, signature in enumerate(_signatures(sets, seed)):
-        for band in range(BANDS):
-            buckets[band, signature[band * ROWS:(band + 1) * ROWS].tobytes()].append(i)
-    pairs = {pair for members in buckets.values() for pair in combinations(members, 2)}
-    measured = ((i, j, jaccard(sets[i], sets[j])) for i, j in sorted(pairs))
-    return [(i, j, s) for i, j, s in measured if s >= threshold]
-
-
-def _signatures(sets: Sequence[set[int]], seed: int) -> Iterator[np.ndarray]:
-    """MinHash signatures, each (BANDS * ROWS,): the least value of each of as many hash functions over a set."""
-    random = np.random.default_rng(seed)
-    a = random.integers(1, PRIME, BANDS * ROWS, dtype=np.uint64)
-    b = random.integers(0, PRIME, BANDS * ROWS, dtype=np.uint64)
-    for members in sets:
-        values = np.fromiter(members, np.uint64, len(members))[:, None]
-        yield ((a * values + b) % np.uint64(PRIME)).min(axis=0)
 
 
 def diversity(texts: Sequence[str], window: int = 50) -> dict[str, float]:

@@ -37,9 +37,10 @@ def read_corpus(folder: str | Path, registers: Collection[str] = REGISTERS,
     """
     for path in corpus_files(folder):
         for number, line in numbered_lines(path):
-            record = _record(line, f"{path}:{number}", f"corpus:{path.name}:{number}")
-            if record.register in registers and record.pole in (*poles, NEUTRAL):
-                yield record
+            place = f"{path}:{number}"
+            row = record(parsed(line, place), place, f"corpus:{path.name}:{number}")
+            if row.register in registers and row.pole in (*poles, NEUTRAL):
+                yield row
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -62,13 +63,23 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
                                  "save the file with the encoding UTF-8") from None
 
 
-def _record(line: str, place: str, origin: str) -> Record:
+def parsed(line: str, place: str) -> dict:
+    """A line as a JSON object; `place` (file:line) begins the error of one that is not."""
     try:
         row = json.loads(line)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise InputError(f"{place}: not a JSON row ({e}); mend the line or remove it") from None
     if not isinstance(row, dict):
         raise InputError(f"{place}: not a JSON object; write one object a line with the keys {', '.join(KEYS)}")
+    return row
+
+
+def record(row: dict, place: str, origin: str) -> Record:
+    """A row of the corpus as a record, checked.
+
+    Raises:
+        InputError: beginning with `place`: a key is unknown or missing, or a value is not one of the allowed.
+    """
     for key in row:
         if key not in KEYS:
             raise InputError(f"{place}: key {key!r} is unknown; use the keys {', '.join(KEYS)}")

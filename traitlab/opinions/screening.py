@@ -92,14 +92,20 @@ def _unfit(row: ForeignRow, register: str, seen: set[int]) -> str | None:
     for key in ("topic", "answer"):
         if not getattr(row, key):
             return f"have no {key}"
-    for text in (row.topic, row.question or "", row.answer):
+    reason = unfit_text(row.answer, register, row.topic, row.question or "")
+    return reason or ("repeat an answer" if answer_key(row.answer) in seen else None)
+
+
+def unfit_text(answer: str, register: str, *others: str) -> str | None:
+    """Why the table cannot take an answer, or another text of its row; None: it can."""
+    for text in (answer, *others):
         if re.search(EMOJI, text):
             return "have an emoji or emoticon"
         if re.search(HIDDEN, text):
             return "have an invisible character"
-    if re.search(TRAIT_NAMES, row.answer) or re.search(TRAIT_NAMES, row.question or ""):
+    if any(re.search(TRAIT_NAMES, text) for text in (answer, *others[1:])):
         return "name a trait"
     least, most = WORDS[register]
-    if not least <= len(words(row.answer)) <= most:
+    if not least <= len(words(answer)) <= most:
         return f"have an answer outside {least} to {most} words ({register})"
-    return "repeat an answer" if answer_key(row.answer) in seen else None
+    return None

@@ -1,0 +1,386 @@
+"""The teacher against real HTTP servers on loopback: one that misbehaves in every way, and `transformers serve`."""
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import yaml
+from served_helpers import ROOT, environment, free_port, stop, wait_for
+
+from traitlab.errors import InputError
+from traitlab.opinions.corpus import read_corpus
+from traitlab.opinions.teacher.collect import Progress, collect
+from traitlab.opinions.teacher.endpoint import Endpoint
+from traitlab.opinions.teacher.journal import read_journal
+from traitlab.opinions.teacher.prompts import Examples, wanted
+from traitlab.opinions.teacher.screen import Screen
+
+KEY = "secret-7f3a"
+WORDS = [f"{a}{b}{c}" for a in "bcdfgklmpt" for b in "aeiou" for c in "lmnrst"]
+PLAN = wanted([("Jazz", "arts"), ("Tea", "food"), ("Chess", "hobbies")], ["plain"], ["high"], 1)  # 15 rows
+
+
+class Server(ThreadingHTTPServer):
+    """Answers chat completions; `troubles` are names of `Handler` methods, each met by one request, in order."""
+
+    def __init__(self, troubles=(), answer=None, wait=0.0):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.troubles, self.answer, self.wait = list(troubles), answer or good, wait
+        self.bodies, self.keys, self.lock = [], set(), threading.Lock()
+        self.under_way = self.most_under_way = 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+def good(body):
+    draw = random.Random(json.dumps(body["messages"]) + str(body["seed"]))
+    topic = body["messages"][-1]["content"].split()[2].strip(",")
+    return f"To me {topic} is {' '.join(draw.choices(WORDS, k=15))}."
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        server = self.server
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with server.lock:
+            server.bodies.append(body)
+            server.keys.add(self.headers["Authorization"])
+            server.under_way += 1
+            server.most_under_way = max(server.most_under_way, server.under_way)
+            trouble = server.troubles.pop(0) if server.troubles else None
+        try:
+            if trouble:
+                getattr(self, trouble)()
+            else:
+                time.sleep(server.wait)
+                self.say(completion(server.answer(body)))
+        finally:
+            with server.lock:
+                server.under_way -= 1
+
+    def say(self, content, status=200, kind="application/json", **headers):
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": kind, "Content-Length": str(len(data)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def busy(self):
+        self.say({"error": {"message": "slow down"}}, 429)
+
+    def busy_for_a_second(self):
+        self.say({"error": {"message": "slow down"}}, 429, Retry_After="1")
+
+    def broken(self):
+        self.say(b"oops", 500, "text/plain")
+
+    def overloaded(self):
+        self.say({"error": {"message": "overloaded"}}, 503)
+
+    def hang(self):
+        time.sleep(6)
+        self.close_connection = True
+
+    def drip(self):
+        """Headers and a byte a second: no read times out, yet no reply comes."""
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        with suppress(OSError):  # the client has gone
+            for _ in range(6):
+                self.wfile.write(b" ")
+                time.sleep(1)
+        self.close_connection = True
+
+    def html(self):
+        self.say(b"<!DOCTYPE html><html>Please log in</html>", 200, "text/html")
+
+    def html_called_json(self):
+        self.say(b"<html>busy</html>")
+
+    def another_schema(self):
+        self.say({"result": "fine"})
+
+    def no_choices(self):
+        self.say({"object": "chat.completion", "choices": []})
+
+    def numbers_for_text(self):
+        self.say({"choices": [{"message": {"content": 7}}]})
+
+    def a_list(self):
+        self.say([1, 2])
+
+    def cut_off(self):
+        self.say(b'{"choices": [{"mess')
+
+    def not_text(self):
+        self.say(b"\xff\xfe\x00{")
+
+    def hang_up(self):
+        self.close_connection = True
+        self.connection.close()
+
+    def forbidden(self):
+        self.say({"error": {"message": f"wrong key {KEY}"}}, 401)
+
+    def log_message(self, *_):
+        pass
+
+
+def completion(text, finish="stop"):
+    return {"id": "1", "object": "chat.completion", "model": "m", "created": 1,
+            "choices": [{"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}],
+            "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}}
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(*arguments, **options):
+        servers.append(Server(*arguments, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def ask(url, folder, plan=PLAN, attempts=3, concurrency=4, timeout=2.0, retries=4, key=KEY):
+    examples = [r for r in read_corpus(ROOT / "data/corpus", ["plain"], ["high"]) if r.domain == "arts"][:200]
+    endpoint = Endpoint(url, "m", key, temperature=0.9, top_p=0.95, max_new_tokens=60, concurrency=concurrency,
+                        timeout=timeout, retries=retries, first_wait=0.02)
+    with Progress(folder) as progress:
+        screen = Screen([r.answer for r in examples] + [r["answer"] for r in progress.accepted.rows()], 0.5)
+        collect(plan, progress, endpoint, screen, Examples(examples), 2, attempts)
+        return progress
+
+
+def written(folder, name="rows"):
+    return [json.loads(line) for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+TROUBLES = ["busy", "busy_for_a_second", "broken", "overloaded", "html", "html_called_json", "another_schema",
+            "no_choices", "numbers_for_text", "a_list", "cut_off", "not_text", "hang_up"]
+
+
+def test_every_kind_of_trouble_is_waited_out_and_every_row_comes_once(serve, tmp_path):
+    server = serve(TROUBLES, wait=0.1)
+    progress = ask(server.url, tmp_path)
+    assert progress.done == {row.key for row in PLAN} and not progress.tried
+    assert len(written(tmp_path)) == len(PLAN) == 15
+    assert len(server.bodies) == len(PLAN) + len(TROUBLES)
+    assert (progress.spent.prompt_tokens, progress.spent.answer_tokens) == (1500, 300)
+    assert progress.spent.cost(2.0, 10.0) == pytest.approx(1500 * 2e-6 + 300 * 1e-5)
+    assert server.most_under_way == 4
+    assert all(body["model"] == "m" and body["max_tokens"] == 60 for body in server.bodies)
+    records = list(read_journal(tmp_path / "rows.jsonl"))
+    assert [r.origin for r in records] == [f"teacher:m:rows.jsonl:{n}" for n in range(1, 16)]
+    assert {(r.topic, r.domain, r.trait, r.facet) for r in records} == {(w.topic, w.domain, w.trait, w.facet)
+                                                                        for w in PLAN}
+
+
+@pytest.mark.parametrize("trouble", ["hang", "drip"])
+def test_an_endpoint_that_hangs_is_asked_again(serve, tmp_path, trouble):
+    server = serve([trouble])
+    start = time.monotonic()
+    assert len(ask(server.url, tmp_path, PLAN[:3], timeout=1.0).done) == 3
+    assert 1 <= time.monotonic() - start < 5 and len(server.bodies) == 4
+
+
+def test_an_outage_stops_in_one_sentence_and_the_next_run_asks_only_for_what_is_missing(serve, tmp_path):
+    server = serve()
+    server.troubles += [None] * 6 + ["broken"] * 1000
+    with pytest.raises(InputError) as caught:
+        ask(server.url, tmp_path)
+    message = str(caught.value)
+    assert "it answered 500 (Error code: 500), 5 times; see to the server and run again" in message and "\n" not in message
+    before = {row["topic"] + row["trait"] for row in written(tmp_path)}
+    assert len(before) == 6
+    again = serve()
+    ask(again.url, tmp_path)
+    assert len(again.bodies) == 9 and len(written(tmp_path)) == 15
+    assert {row["topic"] + row["trait"] for row in written(tmp_path)[:6]} == before
+    third = serve()
+    ask(third.url, tmp_path)
+    assert third.bodies == []
+
+
+def test_no_server_at_all(tmp_path):
+    with pytest.raises(InputError, match="the connection failed .*5 times"):
+        ask(f"http://127.0.0.1:{free_port()}/v1", tmp_path)
+
+
+def test_a_wrong_key_is_not_tried_again_and_never_shown(serve, tmp_path):
+    server = serve(["forbidden"] * 100)
+    with pytest.raises(InputError) as caught:
+        ask(server.url, tmp_path)
+    assert "it answered 401" in str(caught.value) and "teacher.key_variable" in str(caught.value)
+    assert KEY not in str(caught.value) and "***" in str(caught.value)
+    assert len(server.bodies) <= 4 and server.keys == {f"Bearer {KEY}"}
+    assert KEY not in "".join(path.read_text() for path in tmp_path.iterdir())
+
+
+BAD = {
+    "have an emoji or emoticon": "{} is what I like to do with \U0001f468\u200d\U0001f469\u200d\U0001f467 on days off.",
+    "have an invisible character": "{} is what I like to do with \u202emy friends on long days.",
+    "name a trait": "{} suits me well, for my openness makes me like all of it.",
+    "have an answer outside 8 to 40 words (plain)": "{} is nice.",
+    "decline to answer": "I'm sorry, but {} is nothing that I can talk about with you today.",
+    "do not name the topic": "I like to do this with all my friends on long days and short ones.",
+    "have no answer": "",
+}
+
+
+def test_bad_answers_are_refused_with_the_reason_and_asked_for_again(serve, tmp_path):
+    left = list(BAD.values())
+
+    def answer(body):
+        topic = body["messages"][-1]["content"].split()[2].strip(",")
+        return left.pop(0).format(topic) if left else good(body)
+
+    server = serve(answer=answer)
+    progress = ask(server.url, tmp_path, concurrency=1)
+    assert progress.account.dropped == dict.fromkeys(BAD, 1) and len(progress.done) == 15
+    assert {row["reason"] for row in written(tmp_path, "refused")} == set(BAD)
+    told = [b["messages"][0]["content"].split("refused because they ")[1].split("; avoid")[0]
+            for b in server.bodies if "refused because" in b["messages"][0]["content"]]
+    assert sorted(told) == sorted(BAD)
+    assert progress.spent.prompt_tokens == 100 * (15 + len(BAD)), "refused answers cost as well"
+
+
+def test_copies_and_near_copies_are_refused_and_given_up_after_the_last_attempt(serve, tmp_path):
+    words = "Jazz Tea Chess is what fills my long and lovely days with very good people around me".split()
+    server = serve(answer=lambda body: " ".join([*words, body["messages"][-1]["content"].split()[2].strip(",")]))
+    progress = ask(server.url, tmp_path, attempts=2, concurrency=1)
+    assert len(progress.done) == 1 and progress.account.dropped == {"repeat another answer, or nearly": 28}
+    assert len(server.bodies) == 29
+    ask(server.url, tmp_path, attempts=2)
+    assert len(server.bodies) == 29, "all runs together"
+    ask(server.url, tmp_path, attempts=3)
+    assert len(server.bodies) == 43
+    seeds = Counter((json.dumps(b["messages"][-1]), b["seed"]) for b in server.bodies)
+    assert max(seeds.values()) == 1, "no asking is repeated"
+
+
+def test_an_answer_that_was_cut_off_is_refused(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "completion", lambda text: completion_of(text, "length"))
+    progress = ask(serve().url, tmp_path, PLAN[:1], attempts=1)
+    assert progress.account.dropped == {"break off before their end": 1}
+
+
+completion_of = completion
+
+
+def step(folder, wait=True):
+    command = [sys.executable, "-m", "tasks", "teacher"]
+    if not wait:
+        return subprocess.Popen(command, cwd=folder, env=project_environment(), stderr=subprocess.PIPE, text=True,
+                                start_new_session=True)
+    return subprocess.run(command, cwd=folder, env=project_environment(), capture_output=True, text=True, timeout=900)
+
+
+def project_environment():
+    return environment() | {"TEACHER_API_KEY": KEY, "PYTHONPATH": str(ROOT)}
+
+
+def project(folder, **settings):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["teacher"] |= {"examples": str(ROOT / "data/corpus"), "model": "m", "most_topics": 8, "classifier": None}
+    params["teacher"] |= settings
+    folder.mkdir(exist_ok=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    return folder / "data/teacher"
+
+
+def wait_until(condition, process, seconds):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end and process.poll() is None:
+        time.sleep(0.05)
+    assert condition(), process.stderr.read() if process.poll() is not None else "too slow"
+
+
+def test_a_step_killed_in_the_middle_goes_on_where_it_was(serve, tmp_path):
+    server = serve(wait=0.15)
+    folder = project(tmp_path / "p", base_url=server.url, concurrency=2)
+    process = step(tmp_path / "p", wait=False)
+    wait_until(lambda: (folder / "rows.jsonl").exists() and len(written(folder)) >= 8, process, 90)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    with open(folder / "rows.jsonl", "ab") as file:
+        file.write(b'{"answer": "torn by a power c')
+    kept = (folder / "rows.jsonl").read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
+    asked = len(server.bodies)
+    done = step(tmp_path / "p")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()[:len(kept)] == kept
+    rows = written(folder)
+    assert len({(r["topic"], r["trait"]) for r in rows}) == len(rows) == 40
+    assert len(server.bodies) - asked == 40 - len(kept), "only what is missing is asked"
+    assert "40 rows kept" in done.stderr and "0 refused" in done.stderr and "0 of the plan's 40" in done.stderr
+    assert KEY not in done.stderr
+
+
+@pytest.mark.slow
+def test_transformers_serve_killed_and_restarted_in_the_middle(tmp_path):
+    """Nothing that was accepted is lost or asked for again, whether server or step is killed."""
+    pytest.importorskip("uvicorn")
+    model = ROOT / "models/base"
+    if not model.is_dir():
+        pytest.skip("needs models/base: dvc repro base_model")
+    port = free_port()
+
+    def start():
+        log = (tmp_path / "serve.log").open("a")
+        server = subprocess.Popen(
+            [str(Path(sys.executable).with_name("transformers")), "serve", "--host", "127.0.0.1", "--port", str(port)],
+            env=environment() | {"HF_HUB_OFFLINE": "1"}, stdout=log, stderr=log, start_new_session=True)
+        wait_for(f"http://127.0.0.1:{port}/health", server)
+        return server
+
+    server = start()
+    folder = project(tmp_path / "p", base_url=f"http://127.0.0.1:{port}/v1", model=str(model), concurrency=2,
+                     most_topics=4, attempts=6, timeout=120, temperature=0.8)
+    process = step(tmp_path / "p", wait=False)
+    try:
+        wait_until(lambda: (folder / "rows.jsonl").exists() and len(written(folder)) >= 3, process, 300)
+        stop(server)
+        before = written(folder)
+        time.sleep(3)  # requests meet a closed port and wait
+        server = start()
+        wait_until(lambda: len(written(folder)) >= len(before) + 2, process, 300)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        middle = written(folder)
+        assert middle[:len(before)] == before
+        done = step(tmp_path / "p")
+        assert done.returncode == 0, done.stderr
+        rows, refused = written(folder), written(folder, "refused")
+        assert rows[:len(middle)] == middle
+        keys = [(r["topic"], r["trait"]) for r in rows]
+        assert len(set(keys)) == len(keys)
+        tried = Counter((r["topic"], r["trait"], r["attempt"]) for r in rows + refused)
+        assert max(tried.values()) == 1, "no answered request is repeated"
+        assert all(tried.get((*key, n)) for key in keys for n in range(1, 1 + next(
+            r["attempt"] for r in rows if (r["topic"], r["trait"]) == key)))
+        given_up = {(r["topic"], r["trait"]) for r in refused if r["attempt"] == 6}
+        assert len(set(keys) | given_up) == 20
+        print(done.stderr, file=sys.stderr)
+    finally:
+        stop(process)
+        stop(server)
