@@ -38,6 +38,7 @@ STEPS = {
     "steering": Step("make persona vectors and choose their strength: models/personas/steering"),
     "respond": Step("let one method's personas answer: data/responses/<method>.parquet", {"method": METHODS}),
     "emoji": Step("count emoji and compute their probability: data/emoji.parquet, metrics/emoji.json"),
+    "explain": Step("find what moves the emoji probability, and test it: metrics/explain.json, plots/explain"),
     "score": Step("score all answers: metrics/scores.json"),
     "report": Step("write the page: report/index.html"),
     "record": Step("record the run in MLflow"),

@@ -68,15 +68,20 @@ def direct_effects(lm: LanguageModel, direction: torch.Tensor, scale: float) -> 
     """
     norm = lm.model.get_decoder().norm
     gain = norm(torch.ones(1, len(direction), device=lm.device, dtype=lm.model.dtype))[0].float()
-    wanted = (direction.to(lm.device) * gain / scale).to(lm.model.dtype)
-    # The output weights are read through the module, whatever format it holds them in.
-    return torch.stack([wanted.float() @ _weights(module) for module in down_projections(lm)]).cpu()
+    wanted = direction.to(lm.device) * gain / scale
+    return torch.stack([wanted @ _weights(module) for module in down_projections(lm)]).cpu()
 
 
 @torch.no_grad()
 def output_norms(lm: LanguageModel) -> torch.Tensor:
     """Euclidean length of every neuron's output weights: (layers, neurons)."""
     return torch.stack([_weights(module).norm(dim=0) for module in down_projections(lm)]).cpu()
+
+
+@torch.no_grad()
+def output_weight(lm: LanguageModel, layer: int, neuron: int) -> torch.Tensor:
+    """What one unit of a neuron writes to the residual stream: (hidden,)."""
+    return _weights(down_projections(lm)[layer])[:, neuron]
 
 
 def _weights(module) -> torch.Tensor:
