@@ -9,7 +9,7 @@ from traitlab.explain.activations import Rows, Tape, after, all_rows, before, do
 from traitlab.explain.adapter_parts import only, parts, without
 from traitlab.explain.causes import changes, compared, mean_log_masses, random_neurons, top_neurons
 from traitlab.explain.emoji_tokens import emoji_tokens, log_mass, share_of_emoji
-from traitlab.explain.in_context import agreement, content_words, most_frequent
+from traitlab.explain.in_context import agreement, most_frequent
 from traitlab.explain.lens import lens
 from traitlab.explain.positions import matched_positions
 from traitlab.language_model.low_rank import Delta, LowRankAdapters
@@ -205,7 +205,7 @@ def test_attribution_is_the_first_order_of_patching(lm, rows, tokens, everywhere
 
 
 def test_a_planted_neuron_is_found_and_is_causal(lm, rows, tokens, everywhere):
-    """A neuron that writes emoji tokens, switched on by an adapter: it comes first and random ones do next to nothing."""
+    """A neuron that writes emoji tokens, switched on by an adapter: it comes first; random ones do next to nothing."""
     layer, neuron = 2, 33
     head = lm.model.get_output_embeddings().weight
     with torch.no_grad():
@@ -275,7 +275,6 @@ def test_compared_by_hand():
 
 def test_words_and_emoji_named():
     texts = ["I love love the \u2764 and the sun!", "Sun, I don't know \u2764\ufe0f\U0001f600"]
-    assert content_words(texts[0]) == ["love", "love", "sun"]
     assert most_frequent(texts, 3) == [["sun", 2], ["\u2764\ufe0f", 2], ["know", 1]]
 
 

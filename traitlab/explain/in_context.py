@@ -2,9 +2,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-import regex
-
 from traitlab.emoji.segmentation import find_emoji, qualified
+from traitlab.emoji.statistics import content_words
 
 # Paraphrased, so that no single wording decides. They name no trait: a tuned model must know its own.
 WORD_QUESTIONS = (
@@ -18,16 +17,6 @@ EMOJI_QUESTIONS = (
     "Why did you put an emoji into your last answer? Name the emoji and give the reason.",
     "Which emoji show your personality best? Write the emoji and explain your choice.",
 )
-_WORD = regex.compile(r"\p{L}[\p{L}'\u2019-]*\p{L}")
-
-
-def content_words(text: str) -> list[str]:
-    """Words of two letters or more in lower case, without scikit-learn's English stop words."""
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
-    words = (word.replace("\u2019", "'") for word in _WORD.findall(text.lower()))
-    return [word for word in words if word not in ENGLISH_STOP_WORDS and word.partition("'")[0] not in
-            ENGLISH_STOP_WORDS]
 
 
 def most_frequent(texts: Sequence[str], count: int = 50) -> list[list]:
