@@ -42,7 +42,7 @@ def content_words(text: str) -> list[str]:
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     words = _WORD.findall(text.lower().replace("\u2019", "'"))
-    return [word for word in words if not {word, word.partition("'")[0], word.removesuffix("n't")} & ENGLISH_STOP_WORDS]
+    return [word for word in words if word.partition("'")[0] not in ENGLISH_STOP_WORDS and not word.endswith("n't")]
 
 
 def positions(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from traitlab.report.sections import (
     comparison,
     confusion,
     emoji,
+    explain,
     glance,
     quantization,
     run,
@@ -17,7 +18,7 @@ from traitlab.report.sections import (
     training,
 )
 
-SECTIONS = (glance, run, comparison, confusion, samples, emoji, training, classifier, quantization)
+SECTIONS = (glance, run, comparison, confusion, samples, emoji, explain, training, classifier, quantization)
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
