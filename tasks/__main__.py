@@ -44,6 +44,7 @@ STEPS = {
     "edits": Step("read reference answers under every persona: data/edits.parquet"),
     "adjective_rater": Step("fit the judge of PAE: models/adjective_rater.safetensors"),
     "score": Step("score all answers: metrics/scores.json, metrics/significance.json"),
+    "explain": Step("find what moves the emoji probability, and test it: metrics/explain.json, plots/explain"),
     "report": Step("write the page: report/index.html"),
     "record": Step("record the run in MLflow"),
 }

@@ -33,6 +33,8 @@ def collect(params: Params) -> Results:
         commit=commit(),
         scores=_json("metrics/scores.json"),
         emoji=_json("metrics/emoji.json"),
+        explain=_json("metrics/explain.json"),
+        explain_lens=_table("plots/explain/lens.csv", ("trait", "model", "kind", "layer", "log_mass")),
         metric_model=_json("metrics/metric_model.json"),
         metric_model_confusion=_table("plots/metric_model_confusion.csv", ("true", "predicted")),
         calibration=_table("plots/calibration.csv"),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from traitlab.errors import InputError
-from traitlab.traits import POLES, REGISTERS
+from traitlab.traits import POLES, REGISTERS, TRAITS
 
 Register = Literal[REGISTERS]
 Pole = Literal[POLES]
@@ -183,6 +183,18 @@ class Edits(Section):
     reference_register: Register
 
 
+class Explain(Section):
+    traits: Annotated[tuple[Literal[TRAITS], ...], Field(min_length=1)]
+    topics: Annotated[int, Field(ge=4)]
+    max_tokens: Annotated[int, Field(ge=4)]
+    likely: Annotated[float, Field(gt=0, lt=1)]
+    neurons: Positive
+    random_sets: Annotated[int, Field(ge=2)]
+    layer_groups: Positive
+    answer_tokens: Positive
+    samples: Positive
+
+
 class Score(Section):
     bootstrap: Annotated[int, Field(ge=100)]
     min_entropy: Annotated[float, Field(ge=0)]
@@ -206,6 +218,7 @@ class Params(Section):
     respond: Respond
     emoji: Emoji
     edits: Edits
+    explain: Explain
     score: Score
 
 

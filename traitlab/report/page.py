@@ -11,6 +11,7 @@ from traitlab.report.sections import (
     confusion,
     cross_talk,
     emoji,
+    explain,
     glance,
     quantization,
     run,
@@ -20,7 +21,7 @@ from traitlab.report.sections import (
     training,
 )
 
-SECTIONS = (glance, run, comparison, significance, confusion, cross_talk, samples, emoji, strength, training,
+SECTIONS = (glance, run, comparison, significance, confusion, cross_talk, samples, emoji, explain, strength, training,
             classifier, quantization)
 _TEMPLATES = Path(__file__).parent / "templates"
 

@@ -32,6 +32,8 @@ class Results:
         commit: of the code, with a note when files differ from it; None outside a git checkout.
         scores: {method: {trait or "all": {measure: {"value", "low", "high", "n"}}}}.
         emoji: {method: {trait: {..., "probability_ratio": {"value", "low", "high", "n"}}}}.
+        explain: {"traits": {trait: {"shift", "causes", ...}}, "in_context": ...} of the stage explain.
+        explain_lens: columns trait, model (base or tuned), kind (of position), layer, log_mass.
         metric_model: {"all" or a register: {"accuracy", "macro_f1", ...}, "temperature": float}.
         metric_model_confusion: a row per test answer, columns true and predicted.
         calibration: a row per bin of confidence.
@@ -50,6 +52,8 @@ class Results:
     commit: str | None = None
     scores: dict = field(default_factory=dict)
     emoji: dict = field(default_factory=dict)
+    explain: dict = field(default_factory=dict)
+    explain_lens: pd.DataFrame | None = None
     metric_model: dict = field(default_factory=dict)
     metric_model_confusion: pd.DataFrame | None = None
     calibration: pd.DataFrame | None = None

@@ -1,0 +1,140 @@
+"""Where a shift of the emoji log-mass lies: neurons and directions of the residual stream, base against tuned model."""
+import numpy as np
+import torch
+
+from traitlab.explain.activations import Rows, before, down_projections
+from traitlab.explain.emoji_tokens import log_mass
+from traitlab.language_model.low_rank import LowRankAdapters
+from traitlab.language_model.model import LanguageModel
+
+MASSIVE = 50  # times the median
+
+
+def standardized_difference(tuned: torch.Tensor, base: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Difference of means, and the same in standard deviations of the base model: a z-score for every dimension.
+
+    A dimension that never moves in the base model has z-score 0.
+
+    Args:
+        tuned, base: (positions, ...) at the same positions.
+    """
+    difference = tuned.mean(dim=0) - base.mean(dim=0)
+    deviation = base.std(dim=0) if len(base) > 1 else torch.zeros_like(difference)
+    return difference, torch.where(deviation > 0, difference / deviation.clamp(min=1e-12), 0.0)
+
+
+def massive_dimensions(stream: torch.Tensor) -> torch.Tensor:
+    """Dimensions of the residual stream that are huge whatever the token (Sun et al., 2402.17762): (layers, hidden).
+
+    They act as fixed biases; that one of them moves says nothing about emoji. Massive is a dimension with
+    |mean| > 50 x the median of |mean| over its layer's dimensions, and one sign at 19 of 20 positions or more.
+
+    Args:
+        stream: (positions, layers, hidden).
+    """
+    mean = stream.mean(dim=0)
+    same = (stream.sign() == mean.sign()).float().mean(dim=0)
+    size = mean.abs()
+    return (size > MASSIVE * size.median(dim=-1, keepdim=True).values) & (same >= 0.95)
+
+
+@torch.no_grad()
+def emoji_direction(lm: LanguageModel, hidden: torch.Tensor, tokens: list[int]) -> torch.Tensor:
+    """The direction of the normalized last state along which the emoji log-mass rises fastest: (hidden,), float32.
+
+    It is the mean over positions of d log p(emoji tokens) / d state, that is of
+    sum over emoji tokens t of (p_t / p_emoji) u_t  -  sum over all tokens of p_v u_v, with unembedding rows u.
+
+    Args:
+        hidden: (positions, hidden) last hidden states of the base model.
+    """
+    p = lm.logits(hidden).softmax(dim=-1)
+    weight = -p
+    weight[:, tokens] += p[:, tokens] / p[:, tokens].sum(dim=-1, keepdim=True)
+    unembedding = lm.model.get_output_embeddings().weight
+    return (weight.mean(dim=0).to(unembedding.dtype) @ unembedding).float()
+
+
+@torch.no_grad()
+def direct_effects(lm: LanguageModel, direction: torch.Tensor, scale: float) -> torch.Tensor:
+    """Direct logit attribution: what one unit of each neuron adds to `direction` . (last state): (layers, neurons).
+
+    A neuron writes its output weights to the residual stream; the final norm divides by the stream's root mean square
+    and multiplies by its gain. Later layers are passed by: the effect is the direct one (Elhage et al., 2021).
+
+    Args:
+        direction: (hidden,) over the normalized last state, as of `emoji_direction`.
+        scale: root mean square of the stream that the final norm meets.
+    """
+    norm = lm.model.get_decoder().norm
+    gain = norm(torch.ones(1, len(direction), device=lm.device, dtype=lm.model.dtype))[0].float()
+    wanted = direction.to(lm.device) * gain / scale
+    return torch.stack([wanted @ _weights(module) for module in down_projections(lm)]).cpu()
+
+
+@torch.no_grad()
+def output_norms(lm: LanguageModel) -> torch.Tensor:
+    """Euclidean length of every neuron's output weights: (layers, neurons)."""
+    return torch.stack([_weights(module).norm(dim=0) for module in down_projections(lm)]).cpu()
+
+
+@torch.no_grad()
+def output_weight(lm: LanguageModel, layer: int, neuron: int) -> torch.Tensor:
+    """What one unit of a neuron writes to the residual stream: (hidden,)."""
+    return _weights(down_projections(lm)[layer])[:, neuron]
+
+
+def _weights(module) -> torch.Tensor:
+    """The weight (out, in) in float32; quantized ones unpacked."""
+    if getattr(module.weight, "quant_state", None) is None:
+        return module.weight.float()
+    from bitsandbytes.functional import dequantize_4bit
+
+    return dequantize_4bit(module.weight.data, module.weight.quant_state).float()
+
+
+def attributed(
+    lm: LanguageModel, rows: Rows, positions: list[np.ndarray], tokens: list[int], adapters: LowRankAdapters,
+    batch_size: int = 8,
+) -> torch.Tensor:
+    """How much of the tuned model's emoji log-mass hangs on each neuron's change, to first order: (layers, neurons).
+
+    Attribution patching (Syed et al., 2310.10348): sum over all places of (tuned - base activation) times the gradient,
+    in the tuned model, of the mean emoji log-mass at `positions`. One backward pass tells of all neurons what putting
+    the base model's values into each alone would take away; traitlab/explain/causes.py then does it.
+
+    Args:
+        positions: for each row the positions of its answer.
+        adapters: whose first adapter is the persona.
+    """
+    body = lm.model.get_decoder()
+    total = sum(map(len, positions))
+    scores = 0.0
+    for first in range(0, len(rows.prompts), batch_size):
+        chosen = range(first, min(first + batch_size, len(rows.prompts)))
+        whole = [[*rows.prompts[i], *rows.answers[i][:-1]] for i in chosen]
+        ids = torch.full((len(whole), max(map(len, whole))), lm.tokenizer.eos_token_id)
+        real = torch.zeros(ids.shape, dtype=torch.bool)
+        for k, row in enumerate(whole):
+            ids[k, : len(row)] = torch.tensor(row)
+            real[k, : len(row)] = True
+        ids, real = ids.to(lm.device), real.to(lm.device)
+        base, tuned = {}, {}
+        with torch.no_grad(), before(down_projections(lm), lambda i, x: base.__setitem__(i, x)):  # noqa: B023
+            body(input_ids=ids, use_cache=False)
+
+        def keep(i, x):
+            x.retain_grad()
+            tuned[i] = x  # noqa: B023
+
+        places = [(k, len(rows.prompts[i]) - 1 + p) for k, i in enumerate(chosen) for p in positions[i].tolist()]
+        mixes = torch.zeros(len(whole), adapters.count)
+        mixes[:, 0] = 1.0
+        with torch.enable_grad(), adapters.mixed(mixes), before(down_projections(lm), keep):
+            embedded = lm.model.get_input_embeddings()(ids).requires_grad_()
+            hidden = body(inputs_embeds=embedded, use_cache=False).last_hidden_state
+            log_mass(lm, hidden[tuple(torch.tensor(places, device=lm.device).T)], tokens).sum().backward()
+        scores = scores + torch.stack([
+            ((tuned[i].detach() - base[i]).float() * tuned[i].grad.float())[real].sum(dim=0).cpu()
+            for i in range(len(tuned))])
+    return scores / max(1, total)
