@@ -46,7 +46,7 @@ def _found(table) -> dict | None:
             mood = figures["sentiment"]
             rows.append({
                 "method": method, "trait": trait, "first": first, "span": len(of_method),
-                "emoji": " ".join(e for e, _ in figures["top"][:8]), "count": figures["emoji"],
+                "emoji": "\u2009".join(e for e, _ in figures["top"][:8]), "count": figures["emoji"],
                 "cells": [number(figures["per_100_tokens"]), number(figures["entropy"]),
                           number(divergence(figures["counts"], base), "share"), number(mood["value"], "share")],
                 "words": ", ".join(word for word, _ in figures["words"][:8])})

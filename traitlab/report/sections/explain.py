@@ -9,8 +9,8 @@ ID, TITLE = "explain", "Why emoji became likelier or less likely"
 THRESHOLD = 5  # times the effect of random neurons
 KINDS = {"likely": "where an emoji is likely", "punctuation": "behind other marks", "plain": "elsewhere"}
 INTERVENTIONS = {  # series of the chart
-    "base values": "base’s values put into QLoRA’s model", "tuned values": "QLoRA’s values put into base",
-    "zero": "set to 0 in QLoRA’s model", "mean": "held at their mean in QLoRA’s model"}
+    "base values": "base’s values into QLoRA", "tuned values": "QLoRA’s values into base",
+    "zero": "set to 0 in QLoRA", "mean": "held at their mean in QLoRA"}
 
 
 def context(results: Results) -> dict | None:
@@ -159,7 +159,7 @@ def _own(said, traits) -> dict | None:
     for name in ("base", *(t for t in traits if t in said)):
         words = [word for word, _ in said[name]["named"]]
         row = {"name": name, "words": ", ".join(w for w in words if w[0].isalpha())[:260],
-               "emoji": " ".join(w for w in words if not w[0].isalpha()) or MISSING}
+               "emoji": "\u2009".join(w for w in words if not w[0].isalpha()) or MISSING, "cells": [], "ranks": MISSING}
         if name != "base":
             row["cells"] = [f"{said[name][mine]['overlap']} (control {said[name][f'control_{mine}']['overlap']})"
                             for mine in ("with_used", "with_promoted")]
