@@ -66,22 +66,42 @@ def direct_effects(lm: LanguageModel, direction: torch.Tensor, scale: float) -> 
         direction: (hidden,) over the normalized last state, as of `emoji_direction`.
         scale: root mean square of the stream that the final norm meets.
     """
-    norm = lm.model.get_decoder().norm
-    gain = norm(torch.ones(1, len(direction), device=lm.device, dtype=lm.model.dtype))[0].float()
-    wanted = direction.to(lm.device) * gain / scale
+    wanted = direction.to(lm.device) * final_gain(lm) / scale
     return torch.stack([wanted @ _weights(module) for module in down_projections(lm)]).cpu()
+
+
+@torch.no_grad()
+def final_gain(lm: LanguageModel) -> torch.Tensor:
+    """The gain of the final norm (hidden,), read off from a vector of root mean square 1: some keep it as 1 + weight."""
+    hidden = lm.model.config.get_text_config().hidden_size
+    ones = torch.ones(1, hidden, device=lm.device, dtype=lm.model.dtype)
+    return lm.model.get_decoder().norm(ones)[0].float()
+
+
+@torch.no_grad()
+def promoted_words(lm: LanguageModel, change: dict[tuple[int, int], float], count: int = 50) -> list[str]:
+    """The tokens, as words in lower case, whose logits a change of neurons raises most by their output weights alone.
+
+    Args:
+        change: (layer, neuron) -> how much more active it is.
+    """
+    written = sum(by * _weights(down_projections(lm)[layer])[:, neuron] for (layer, neuron), by in change.items())
+    head = lm.model.get_output_embeddings().weight
+    logits = head @ (written * final_gain(lm)).to(head.dtype)
+    words: dict[str, None] = {}
+    for token in logits.float().argsort(descending=True, stable=True).tolist():
+        text = lm.tokenizer.decode([token]).strip().lower()
+        if text and "\ufffd" not in text:
+            words[text] = None
+        if len(words) == count:
+            break
+    return list(words)
 
 
 @torch.no_grad()
 def output_norms(lm: LanguageModel) -> torch.Tensor:
     """Euclidean length of every neuron's output weights: (layers, neurons)."""
     return torch.stack([_weights(module).norm(dim=0) for module in down_projections(lm)]).cpu()
-
-
-@torch.no_grad()
-def output_weight(lm: LanguageModel, layer: int, neuron: int) -> torch.Tensor:
-    """What one unit of a neuron writes to the residual stream: (hidden,)."""
-    return _weights(down_projections(lm)[layer])[:, neuron]
 
 
 def _weights(module) -> torch.Tensor:
