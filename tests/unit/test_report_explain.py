@@ -81,7 +81,7 @@ def test_the_sections_are_whole_and_their_pictures_within_their_frames(tmp_path,
     text = page(tmp_path, monkeypatch)
     assert 'id="explain"' in text and "<b>fun</b>" not in text and "&lt;b&gt;fun" in text
     drawn = re.findall(r"<svg.*?</svg>", text, flags=re.S)
-    # emoji: the ratio, a panel for each method, the thirds; explain: causes, two cuts of the adapter, layers, a lens per trait
+    # emoji: the ratio, a panel a method, the thirds; explain: causes, two cuts of the adapter, layers, a lens a trait
     assert len(drawn) == 1 + 2 + 1 + 1 + 2 + 1 + 5
     for svg in drawn:
         root = ET.fromstring(svg)

@@ -72,7 +72,7 @@ def direct_effects(lm: LanguageModel, direction: torch.Tensor, scale: float) -> 
 
 @torch.no_grad()
 def final_gain(lm: LanguageModel) -> torch.Tensor:
-    """The gain of the final norm (hidden,), read off from a vector of root mean square 1: some keep it as 1 + weight."""
+    """The gain of the final norm (hidden,), read off from a vector of ones: some keep it as 1 + weight."""
     hidden = lm.model.config.get_text_config().hidden_size
     ones = torch.ones(1, hidden, device=lm.device, dtype=lm.model.dtype)
     return lm.model.get_decoder().norm(ones)[0].float()
