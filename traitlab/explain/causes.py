@@ -58,7 +58,7 @@ def mean_log_masses(
     result = np.zeros(len(rows.prompts))
     for batch in answer_batches(lm, rows.prompts, rows.answers, **all_rows(adapters, mix, len(rows.prompts))):
         for i, states in zip(batch.rows, batch.states):
-            result[i] = log_mass(lm, states[torch.from_numpy(positions[i]).to(lm.device)], tokens).double().mean()
+            result[i] = float(log_mass(lm, states[torch.from_numpy(positions[i]).to(lm.device)], tokens).double().mean())
     return result
 
 

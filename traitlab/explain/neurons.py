@@ -127,34 +127,38 @@ def attributed(
         positions: for each row the positions of its answer.
         adapters: whose first adapter is the persona.
     """
-    body = lm.model.get_decoder()
     total = sum(map(len, positions))
-    scores = 0.0
-    for first in range(0, len(rows.prompts), batch_size):
-        chosen = range(first, min(first + batch_size, len(rows.prompts)))
-        whole = [[*rows.prompts[i], *rows.answers[i][:-1]] for i in chosen]
-        ids = torch.full((len(whole), max(map(len, whole))), lm.tokenizer.eos_token_id)
-        real = torch.zeros(ids.shape, dtype=torch.bool)
-        for k, row in enumerate(whole):
-            ids[k, : len(row)] = torch.tensor(row)
-            real[k, : len(row)] = True
-        ids, real = ids.to(lm.device), real.to(lm.device)
-        base, tuned = {}, {}
-        with torch.no_grad(), before(down_projections(lm), lambda i, x: base.__setitem__(i, x)):  # noqa: B023
-            body(input_ids=ids, use_cache=False)
+    parts = [range(i, min(i + batch_size, len(positions))) for i in range(0, len(positions), batch_size)]
+    return sum(_attributed(lm, rows.part(part), [positions[i] for i in part], tokens, adapters)
+               for part in parts) / max(1, total)
 
-        def keep(i, x):
-            x.retain_grad()
-            tuned[i] = x  # noqa: B023
 
-        places = [(k, len(rows.prompts[i]) - 1 + p) for k, i in enumerate(chosen) for p in positions[i].tolist()]
-        mixes = torch.zeros(len(whole), adapters.count)
-        mixes[:, 0] = 1.0
-        with torch.enable_grad(), adapters.mixed(mixes), before(down_projections(lm), keep):
-            embedded = lm.model.get_input_embeddings()(ids).requires_grad_()
-            hidden = body(inputs_embeds=embedded, use_cache=False).last_hidden_state
-            log_mass(lm, hidden[tuple(torch.tensor(places, device=lm.device).T)], tokens).sum().backward()
-        scores = scores + torch.stack([
-            ((tuned[i].detach() - base[i]).float() * tuned[i].grad.float())[real].sum(dim=0).cpu()
-            for i in range(len(tuned))])
-    return scores / max(1, total)
+def _attributed(lm, rows: Rows, positions, tokens, adapters) -> torch.Tensor:
+    """The sum over positions for rows that are run in one batch."""
+    body, projections = lm.model.get_decoder(), down_projections(lm)
+    whole = [[*prompt, *answer[:-1]] for prompt, answer in zip(rows.prompts, rows.answers)]
+    ids = torch.full((len(whole), max(map(len, whole))), lm.tokenizer.eos_token_id)
+    real = torch.zeros(ids.shape, dtype=torch.bool)
+    for k, row in enumerate(whole):
+        # Padding stands on the right, where causal attention hides it.
+        ids[k, : len(row)] = torch.tensor(row)
+        real[k, : len(row)] = True
+    ids, real = ids.to(lm.device), real.to(lm.device)
+    base, tuned = {}, {}
+    with torch.no_grad(), before(projections, lambda i, x: base.__setitem__(i, x)):
+        body(input_ids=ids, use_cache=False)
+
+    def keep(i, x):
+        x.retain_grad()
+        tuned[i] = x
+
+    row, place = torch.tensor([(k, len(prompt) - 1 + p) for k, (prompt, chosen) in
+                               enumerate(zip(rows.prompts, positions)) for p in chosen.tolist()], device=lm.device).T
+    mixes = torch.zeros(len(whole), adapters.count)
+    mixes[:, 0] = 1.0
+    with torch.enable_grad(), adapters.mixed(mixes), before(projections, keep):
+        embedded = lm.model.get_input_embeddings()(ids).requires_grad_()
+        hidden = body(inputs_embeds=embedded, use_cache=False).last_hidden_state
+        log_mass(lm, hidden[row, place], tokens).sum().backward()
+    return torch.stack([((tuned[i].detach() - base[i]).float() * tuned[i].grad.float())[real].sum(dim=0).cpu()
+                        for i in range(len(projections))])
