@@ -287,3 +287,47 @@ def test_agreement_of_rankings():
 def test_all_rows_gives_no_adapters_for_the_base(lm):
     assert all_rows(None, (), 3) == {}
     assert all_rows(LowRankAdapters(lm.model, [{}]), (1.0,), 2)["mixes"].tolist() == [[1.0], [1.0]]
+
+
+def test_the_whole_explanation_of_a_persona(lm, rows, tokens):
+    """Every part of it on the tiny model: figures that JSON can hold, whose parts agree with one another."""
+    import json
+
+    from traitlab.explain.explanation import Explanation, Subject
+    from traitlab.language_model.generation import Sampling, generate
+    from traitlab.params import Explain
+
+    settings = Explain(traits=["openness"], topics=4, max_tokens=20, likely=0.3, neurons=6, random_sets=3,
+                       layer_groups=3, answer_tokens=4, samples=1)
+    adapter = make_adapter(lm)
+    subject = Subject(lm, tokens, adapter, rows.part([0, 2]), rows.part([1, 3]), rows.prompts, QUESTIONS)
+    explanation = Explanation(subject, settings, resamples=100, seed=0)
+    shift, adapters, causes = explanation.shift(), explanation.adapter(), explanation.causes()
+    neurons = explanation.found_neurons()
+    parts_of = (shift, adapters, causes, neurons, explanation.stream(), explanation.lens())
+    json.dumps(parts_of, allow_nan=False)
+    assert shift["all"]["positions"] == sum(shift[kind]["positions"] for kind in ("likely", "punctuation", "plain"))
+    assert shift["all"]["change"]["value"] == pytest.approx(shift["all"]["tuned"] - shift["all"]["base"])
+    assert len(neurons["top"]) == 6 and len(neurons["per_layer"]) == 3
+    assert sum(neurons["per_layer"]) == pytest.approx(neurons["attributed_all"], abs=1e-5)
+    assert set(adapters["modules"]) == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+    last = [row for row in explanation.lens() if row["layer"] == 2 and row["kind"] == "likely"]
+    for row in last:  # the lens after the last layer is the model itself
+        assert row["log_mass"] == pytest.approx(shift["likely"][row["model"]], abs=1e-4)
+    trials = dict(explanation.trials())
+    assert list(trials) == ["base", "tuned", "base values", "random 0", "random 1", "random 2", "tuned values"]
+    alone = generate(lm, rows.prompts, Sampling(0.0, 1.0, 4), [0] * 4, LowRankAdapters(lm.model, [adapter]),
+                     torch.ones(4, 1))
+    assert trials["tuned"] == [lm.decode(answer.ids) for answer in alone]
+    hits = {name: np.array([1.0, 0.0, float(name == "tuned"), 1.0]) for name in trials}
+    alignment = explanation.alignment(hits)
+    assert alignment["tuned"]["value"] == 0.75 and alignment["base values"]["found"]["value"] == -0.25
+    assert alignment["base values"]["ratio"]["value"] == 1
+
+
+@torch.no_grad()
+def test_promoted_words_are_those_of_the_raised_logits(lm):
+    token = lm.tokenizer("jazz", add_special_tokens=False).input_ids[0]
+    down_projections(lm)[1].weight[:, 9] = 5 * lm.model.get_output_embeddings().weight[token]
+    assert where.promoted_words(lm, {(1, 9): 1.0}, 3)[0] == lm.tokenizer.decode([token]).strip().lower()
+    assert where.promoted_words(lm, {(1, 9): -1.0}, 3)[0] != lm.tokenizer.decode([token]).strip().lower()

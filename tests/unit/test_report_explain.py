@@ -44,7 +44,7 @@ def explained(ratio=9.0, change=0.9) -> dict:
         "alignment": {"base": estimate(0.2), "tuned": estimate(0.9), "base values": outcome | {"found": estimate(0.0)},
                       "tuned values": {"found": estimate(0.0)}},
         "neurons": {"top": top, "attributed": -0.8, "attributed_all": -1.0, "direct_all": -0.3, "also_top_by_z": 1,
-                    "also_top_by_direct": 4, "per_layer": [0.0] * 30, "promoted": ["calm"]},
+                    "also_top_by_direct": 4, "per_layer": draw.normal(0, 0.1, 30).tolist(), "promoted": ["calm"]},
         "stream": {
             "top": [{"layer": 11, "dimension": 7, "difference": 1.0, "z": 4.2, "z_punctuation": 4.0, "massive": True}],
             "massive": [{"dimension": 7, "layers": 20, "largest_z": 4.2}], "largest_difference_is_massive": True},
@@ -81,8 +81,8 @@ def test_the_sections_are_whole_and_their_pictures_within_their_frames(tmp_path,
     text = page(tmp_path, monkeypatch)
     assert 'id="explain"' in text and "<b>fun</b>" not in text and "&lt;b&gt;fun" in text
     drawn = re.findall(r"<svg.*?</svg>", text, flags=re.S)
-    # emoji: the ratio, a panel for each method, the thirds; explain: causes, two cuts of the adapter, a lens per trait
-    assert len(drawn) == 1 + 2 + 1 + 1 + 2 + 5
+    # emoji: the ratio, a panel a method, the thirds; explain: causes, two cuts of the adapter, layers, a lens a trait
+    assert len(drawn) == 1 + 2 + 1 + 1 + 2 + 1 + 5
     for svg in drawn:
         root = ET.fromstring(svg)
         assert len(root.get("aria-label")) > 20

@@ -4,7 +4,7 @@ A neuron is one input of `down_proj`: its activation says how much of its output
 """
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,11 +27,10 @@ class Rows:
 
     prompts: list[list[int]]
     answers: list[list[int]]
-    topics: list[str] = field(default_factory=list)
+    topics: list[str]
 
     def part(self, chosen: Sequence[int]) -> "Rows":
-        return Rows([self.prompts[i] for i in chosen], [self.answers[i] for i in chosen],
-                    [self.topics[i] for i in chosen])
+        return Rows(*([values[i] for i in chosen] for values in (self.prompts, self.answers, self.topics)))
 
 
 def down_projections(lm: LanguageModel) -> list[torch.nn.Module]:
@@ -154,5 +153,5 @@ def hold(lm: LanguageModel, values: dict[int, dict[int, float]], adapters=None, 
         if module.bias is not None:
             weights = weights - module.bias.float()
         constant = torch.tensor(list(held.values()), device=lm.device) @ weights
-        adapter[names[id(module)]] = Delta(a, -weights.T.contiguous(), constant)
+        adapter[names[id(module)]] = Delta(a.cpu(), -weights.T.contiguous().cpu(), constant.cpu())
     return adapter

@@ -58,7 +58,8 @@ def mean_log_masses(
     result = np.zeros(len(rows.prompts))
     for batch in answer_batches(lm, rows.prompts, rows.answers, **all_rows(adapters, mix, len(rows.prompts))):
         for i, states in zip(batch.rows, batch.states):
-            result[i] = log_mass(lm, states[torch.from_numpy(positions[i]).to(lm.device)], tokens).double().mean()
+            chosen = states[torch.from_numpy(positions[i]).to(lm.device)]
+            result[i] = float(log_mass(lm, chosen, tokens).double().mean())
     return result
 
 
@@ -80,8 +81,7 @@ def changes(
     def measure(adapters=None, mix=()):
         return mean_log_masses(lm, rows, positions, tokens, adapters, mix)
 
-    recorded = {}
-    plain = {}
+    recorded, plain = {}, {}
     for name, arguments in {"base": (), "tuned": (alone, (1.0,))}.items():
         recorded[name] = Tape(union(sets))
         with recorded[name].record(lm):

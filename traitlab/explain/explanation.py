@@ -112,40 +112,25 @@ class Explanation:
         last = base_stream[self.kind_of == 0, -1]
         normalized = self.lm.model.get_decoder().norm(last.to(self.lm.device, self.lm.model.dtype))
         direction = where.emoji_direction(self.lm, normalized, self.tokens)
-        self.direct = where.direct_effects(self.lm, direction, float(last.square().mean(dim=-1).sqrt().mean()))
+        direct = where.direct_effects(self.lm, direction, float(last.square().mean(dim=-1).sqrt().mean()))
         pairs = sorted(((layer, n) for layer, chosen in self.neurons.items() for n in chosen),
                        key=lambda pair: -self.sign * float(self.scores[pair]))
         difference = by_kind["likely"][0]
         by_z = top_neurons(by_kind["likely"][1].abs(), len(pairs))
-        by_direct = top_neurons(self.sign * difference * self.direct, len(pairs))
+        by_direct = top_neurons(self.sign * difference * direct, len(pairs))
         both = lambda other: sum(n in other.get(layer, []) for layer, n in pairs)  # noqa: E731
         return {
             "top": [{"layer": layer, "neuron": n, "attributed": float(self.scores[layer, n]),
-                     "direct": float(difference[layer, n] * self.direct[layer, n]),
+                     "direct": float(difference[layer, n] * direct[layer, n]),
                      "difference": {kind: float(d[layer, n]) for kind, (d, _) in by_kind.items()},
                      "z": {kind: float(z[layer, n]) for kind, (_, z) in by_kind.items()}} for layer, n in pairs],
             "attributed": float(sum(self.scores[pair] for pair in pairs)),
             "attributed_all": float(self.scores.sum()),
-            "direct_all": float((difference * self.direct).sum()),
+            "direct_all": float((difference * direct).sum()),
             "also_top_by_z": both(by_z), "also_top_by_direct": both(by_direct),
             "per_layer": self.scores.sum(dim=1).tolist(),
-            "promoted": self._promoted(pairs, difference),
+            "promoted": where.promoted_words(self.lm, {pair: float(difference[pair]) for pair in pairs}),
         }
-
-    def _promoted(self, pairs, difference) -> list[str]:
-        """The tokens whose logits the found neurons' change raises most, by their output weights alone."""
-        change = sum(difference[layer, n] * where.output_weight(self.lm, layer, n) for layer, n in pairs)
-        gain = self.lm.model.get_decoder().norm.weight.float()
-        head = self.lm.model.get_output_embeddings().weight
-        logits = head @ (change.to(gain.device) * gain).to(head.dtype)
-        words: list[str] = []
-        for token in logits.float().argsort(descending=True).tolist():
-            text = self.lm.tokenizer.decode([token]).strip()
-            if text and "\ufffd" not in text and text.lower() not in words:
-                words.append(text.lower())
-            if len(words) == 50:
-                break
-        return words
 
     def stream(self) -> dict:
         """Directions of the residual stream: the dimensions that moved most by z-score, and the massive ones."""

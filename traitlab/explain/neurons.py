@@ -66,22 +66,42 @@ def direct_effects(lm: LanguageModel, direction: torch.Tensor, scale: float) -> 
         direction: (hidden,) over the normalized last state, as of `emoji_direction`.
         scale: root mean square of the stream that the final norm meets.
     """
-    norm = lm.model.get_decoder().norm
-    gain = norm(torch.ones(1, len(direction), device=lm.device, dtype=lm.model.dtype))[0].float()
-    wanted = direction.to(lm.device) * gain / scale
+    wanted = direction.to(lm.device) * final_gain(lm) / scale
     return torch.stack([wanted @ _weights(module) for module in down_projections(lm)]).cpu()
+
+
+@torch.no_grad()
+def final_gain(lm: LanguageModel) -> torch.Tensor:
+    """The gain of the final norm (hidden,), read off from a vector of ones: some keep it as 1 + weight."""
+    hidden = lm.model.config.get_text_config().hidden_size
+    ones = torch.ones(1, hidden, device=lm.device, dtype=lm.model.dtype)
+    return lm.model.get_decoder().norm(ones)[0].float()
+
+
+@torch.no_grad()
+def promoted_words(lm: LanguageModel, change: dict[tuple[int, int], float], count: int = 50) -> list[str]:
+    """The tokens, as words in lower case, whose logits a change of neurons raises most by their output weights alone.
+
+    Args:
+        change: (layer, neuron) -> how much more active it is.
+    """
+    written = sum(by * _weights(down_projections(lm)[layer])[:, neuron] for (layer, neuron), by in change.items())
+    head = lm.model.get_output_embeddings().weight
+    logits = head @ (written * final_gain(lm)).to(head.dtype)
+    words: dict[str, None] = {}
+    for token in logits.float().argsort(descending=True, stable=True).tolist():
+        text = lm.tokenizer.decode([token]).strip().lower()
+        if text and "\ufffd" not in text:
+            words[text] = None
+        if len(words) == count:
+            break
+    return list(words)
 
 
 @torch.no_grad()
 def output_norms(lm: LanguageModel) -> torch.Tensor:
     """Euclidean length of every neuron's output weights: (layers, neurons)."""
     return torch.stack([_weights(module).norm(dim=0) for module in down_projections(lm)]).cpu()
-
-
-@torch.no_grad()
-def output_weight(lm: LanguageModel, layer: int, neuron: int) -> torch.Tensor:
-    """What one unit of a neuron writes to the residual stream: (hidden,)."""
-    return _weights(down_projections(lm)[layer])[:, neuron]
 
 
 def _weights(module) -> torch.Tensor:
@@ -107,34 +127,38 @@ def attributed(
         positions: for each row the positions of its answer.
         adapters: whose first adapter is the persona.
     """
-    body = lm.model.get_decoder()
     total = sum(map(len, positions))
-    scores = 0.0
-    for first in range(0, len(rows.prompts), batch_size):
-        chosen = range(first, min(first + batch_size, len(rows.prompts)))
-        whole = [[*rows.prompts[i], *rows.answers[i][:-1]] for i in chosen]
-        ids = torch.full((len(whole), max(map(len, whole))), lm.tokenizer.eos_token_id)
-        real = torch.zeros(ids.shape, dtype=torch.bool)
-        for k, row in enumerate(whole):
-            ids[k, : len(row)] = torch.tensor(row)
-            real[k, : len(row)] = True
-        ids, real = ids.to(lm.device), real.to(lm.device)
-        base, tuned = {}, {}
-        with torch.no_grad(), before(down_projections(lm), lambda i, x: base.__setitem__(i, x)):  # noqa: B023
-            body(input_ids=ids, use_cache=False)
+    parts = [range(i, min(i + batch_size, len(positions))) for i in range(0, len(positions), batch_size)]
+    return sum(_attributed(lm, rows.part(part), [positions[i] for i in part], tokens, adapters)
+               for part in parts) / max(1, total)
 
-        def keep(i, x):
-            x.retain_grad()
-            tuned[i] = x  # noqa: B023
 
-        places = [(k, len(rows.prompts[i]) - 1 + p) for k, i in enumerate(chosen) for p in positions[i].tolist()]
-        mixes = torch.zeros(len(whole), adapters.count)
-        mixes[:, 0] = 1.0
-        with torch.enable_grad(), adapters.mixed(mixes), before(down_projections(lm), keep):
-            embedded = lm.model.get_input_embeddings()(ids).requires_grad_()
-            hidden = body(inputs_embeds=embedded, use_cache=False).last_hidden_state
-            log_mass(lm, hidden[tuple(torch.tensor(places, device=lm.device).T)], tokens).sum().backward()
-        scores = scores + torch.stack([
-            ((tuned[i].detach() - base[i]).float() * tuned[i].grad.float())[real].sum(dim=0).cpu()
-            for i in range(len(tuned))])
-    return scores / max(1, total)
+def _attributed(lm, rows: Rows, positions, tokens, adapters) -> torch.Tensor:
+    """The sum over positions for rows that are run in one batch."""
+    body, projections = lm.model.get_decoder(), down_projections(lm)
+    whole = [[*prompt, *answer[:-1]] for prompt, answer in zip(rows.prompts, rows.answers)]
+    ids = torch.full((len(whole), max(map(len, whole))), lm.tokenizer.eos_token_id)
+    real = torch.zeros(ids.shape, dtype=torch.bool)
+    for k, row in enumerate(whole):
+        # Padding stands on the right, where causal attention hides it.
+        ids[k, : len(row)] = torch.tensor(row)
+        real[k, : len(row)] = True
+    ids, real = ids.to(lm.device), real.to(lm.device)
+    base, tuned = {}, {}
+    with torch.no_grad(), before(projections, lambda i, x: base.__setitem__(i, x)):
+        body(input_ids=ids, use_cache=False)
+
+    def keep(i, x):
+        x.retain_grad()
+        tuned[i] = x
+
+    row, place = torch.tensor([(k, len(prompt) - 1 + p) for k, (prompt, chosen) in
+                               enumerate(zip(rows.prompts, positions)) for p in chosen.tolist()], device=lm.device).T
+    mixes = torch.zeros(len(whole), adapters.count)
+    mixes[:, 0] = 1.0
+    with torch.enable_grad(), adapters.mixed(mixes), before(projections, keep):
+        embedded = lm.model.get_input_embeddings()(ids).requires_grad_()
+        hidden = body(inputs_embeds=embedded, use_cache=False).last_hidden_state
+        log_mass(lm, hidden[row, place], tokens).sum().backward()
+    return torch.stack([((tuned[i].detach() - base[i]).float() * tuned[i].grad.float())[real].sum(dim=0).cpu()
+                        for i in range(len(projections))])

@@ -1,6 +1,8 @@
 """Why emoji became likelier or less likely under QLoRA: where the shift lies, its causes, and what the model says."""
 import math
 
+import pandas as pd
+
 from traitlab.report import charts
 from traitlab.report.numbers import MISSING, cell, number
 from traitlab.report.results import Results, traits_of
@@ -35,8 +37,10 @@ def context(results: Results) -> dict | None:
         "adapter": [_adapter(cut, name, {t: found[t]["adapter"][cut] for t in traits})
                     for cut, name in (("layers", "groups of layers"), ("modules", "types of module"))],
         "lens": _lens(results, traits),
+        "layers": charts.strips(pd.DataFrame({t: found[t]["neurons"]["per_layer"] for t in traits}).T,
+                                "What the change of each layer's neurons adds to the emoji log-probability, by trait.",
+                                "layer (nats)"),
         "located": [{"name": t, "top": found[t]["neurons"]["top"][:8],
-                     "share": _part(found[t]["neurons"]["attributed"], found[t]["neurons"]["attributed_all"]),
                      "by_z": found[t]["neurons"]["also_top_by_z"],
                      "by_direct": found[t]["neurons"]["also_top_by_direct"]} for t in traits],
         "number": number, "stream": [_stream(t, found[t]["stream"]) for t in traits],
@@ -48,7 +52,7 @@ def verdict(found: dict, neurons: int) -> str:
     """What is shown to be causal and what is not, in a few sentences made from the figures."""
     outcomes = {t: figures["causes"]["base values"] for t, figures in found.items()}
     ratios = {t: o["ratio"] for t, o in outcomes.items() if o["ratio"]}
-    moved = [t for t, o in outcomes.items() if o["found"]["low"] > 0 or o["found"]["high"] < 0]
+    moved = [t for t, o in outcomes.items() if _clear(o["found"])]
     local = [t for t in moved if t in ratios and ratios[t]["value"] >= THRESHOLD]
     sure = [t for t in local if ratios[t]["low"] >= THRESHOLD]
     others = [t for t in found if t not in local]
@@ -56,7 +60,7 @@ def verdict(found: dict, neurons: int) -> str:
              f"log-probability {_span([r['value'] for r in ratios.values()], number)} times as much as doing so with "
              "random neurons of the same layers and output norms."]
     if local:
-        undone = [_part(-outcomes[t]["found"]["value"], found[t]["shift"]["likely"]["change"]["value"]) for t in local]
+        undone = [-outcomes[t]["found"]["value"] / found[t]["shift"]["likely"]["change"]["value"] for t in local]
         words.append(f"Shown: in {_listed(local)} these neurons are a cause of the shift; putting them back takes away "
                      f"{_span(undone, lambda share: f'{100 * share:.0f}')}% of it, on topics they were not found on.")
         words.append(f"The interval of the ratio lies wholly above {THRESHOLD} in {_listed(sure)}." if sure else
@@ -84,10 +88,6 @@ def _span(values, write) -> str:
 
 def _listed(names) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _part(part, whole) -> float | None:
-    return part / whole if whole else None
 
 
 def _shift(trait, shift) -> dict:
