@@ -8,9 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from traitlab.explain.activations import Neurons, Rows, Tape, all_rows, hold
-from traitlab.explain.emoji_tokens import log_mass
-from traitlab.language_model.likelihood import answer_batches
+from traitlab.explain.activations import Neurons, Rows, Tape, hold, log_masses
 from traitlab.language_model.low_rank import Adapter, LowRankAdapters
 from traitlab.language_model.model import LanguageModel
 from traitlab.measures.statistics import estimate
@@ -55,12 +53,7 @@ def mean_log_masses(
     mix: Sequence[float] = (),
 ) -> np.ndarray:
     """The emoji log-mass (nats) of each row, mean over its positions: (rows,)."""
-    result = np.zeros(len(rows.prompts))
-    for batch in answer_batches(lm, rows.prompts, rows.answers, **all_rows(adapters, mix, len(rows.prompts))):
-        for i, states in zip(batch.rows, batch.states):
-            chosen = states[torch.from_numpy(positions[i]).to(lm.device)]
-            result[i] = float(log_mass(lm, chosen, tokens).double().mean())
-    return result
+    return np.array([values.mean() for values in log_masses(lm, rows, tokens, positions, adapters, mix)])
 
 
 def changes(
