@@ -106,7 +106,8 @@ def compared(found: np.ndarray, random: np.ndarray, topics: Sequence[str], weigh
 
     Returns:
         {"found": {"value", "low", "high"}, "random": the mean change by each set, "random_size": their mean absolute
-        value, "ratio": {"value", "low", "high"} of |found| to random_size; None where random neurons change nothing}.
+        value, "ratio": {"value", "low", "high"} of |found| to random_size, over the resamples in which random neurons
+        change anything; None where they never do}.
     """
     of = np.array([[topic == t for topic in topics] for t in sorted(set(topics))], float)  # (topics, rows)
     counts = of.sum(axis=1)
@@ -115,8 +116,9 @@ def compared(found: np.ndarray, random: np.ndarray, topics: Sequence[str], weigh
     drawn_random = np.abs(weights @ by_set.T / (weights @ counts)[:, None]).mean(axis=1)
     size = float(np.abs(random.mean(axis=1)).mean())
     ratio = None
-    if size > 0 and (drawn_random > 0).all():
-        low, high = np.quantile(np.abs(drawn) / drawn_random, [0.025, 0.975])
+    if size > 0:
+        some = drawn_random > 0
+        low, high = np.quantile(np.abs(drawn[some]) / drawn_random[some], [0.025, 0.975])
         ratio = {"value": float(abs(found.mean()) / size), "low": float(low), "high": float(high)}
     return {"found": estimate(of @ found, counts, weights), "random": random.mean(axis=1).tolist(),
             "random_size": size, "ratio": ratio}
