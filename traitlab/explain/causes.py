@@ -13,7 +13,7 @@ from traitlab.language_model.low_rank import Adapter, LowRankAdapters
 from traitlab.language_model.model import LanguageModel
 from traitlab.measures.statistics import estimate
 
-INTERVENTIONS = ("zero", "mean", "base values", "tuned values")
+INTERVENTIONS = ("base values", "tuned values", "mean")
 POOL = 50  # neurons of nearest output norm that a random one is drawn from
 
 
@@ -62,9 +62,9 @@ def changes(
 ) -> dict[str, np.ndarray]:
     """What each intervention on each set of neurons adds to each row's emoji log-mass: {intervention: (sets, rows)}.
 
-    `zero` and `mean` hold the neurons of the tuned model at 0 and at their mean; `base values` puts into the tuned
-    model what the base model has at the same place of the same text; `tuned values` puts the tuned model's values into
-    the base model.
+    `base values` puts into the tuned model what the base model has at the same place of the same text; `tuned values`
+    puts the tuned model's values into the base model; `mean` holds the neurons of the tuned model at their mean (zero
+    would take them far from any value that they ever have).
 
     Args:
         tuned_mean: (layers, neurons) mean activations of the tuned model.
@@ -81,9 +81,8 @@ def changes(
             plain[name] = measure(*arguments)
     found: dict[str, list[np.ndarray]] = {name: [] for name in INTERVENTIONS}
     for neurons in sets:
-        for name, value in {"zero": torch.zeros_like(tuned_mean), "mean": tuned_mean}.items():
-            held = hold(lm, at(neurons, value), alone, (1.0,))
-            found[name].append(measure(LowRankAdapters(lm.model, [persona, held]), (1.0, 1.0)) - plain["tuned"])
+        held = hold(lm, at(neurons, tuned_mean), alone, (1.0,))
+        found["mean"].append(measure(LowRankAdapters(lm.model, [persona, held]), (1.0, 1.0)) - plain["tuned"])
         with recorded["base"].play(lm, neurons):
             found["base values"].append(measure(alone, (1.0,)) - plain["tuned"])
         with recorded["tuned"].play(lm, neurons):
