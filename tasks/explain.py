@@ -56,24 +56,19 @@ def run(params: Params) -> None:
 
 
 def _subject(lm, tokens, persona, responses, settings) -> Subject:
-    """The base model's and the persona's answers on the same topics, halved into topics to find and to test on."""
+    """Answers of the base model and of the persona in turn, a topic each, halved into topics to find and to test on."""
     mine = responses["qlora"][responses["qlora"].target_personality == persona.trait]
     base = responses["base"][responses["base"].target_personality == persona.trait].set_index("question_id")
     mine = mine[mine.question_id.isin(base.index)].head(settings.topics)
     if len(mine) < 4:
         raise InputError(f"data/responses: {len(mine)} topics that base and qlora both answered for {persona.trait}, "
                          "fewer than 4; raise respond.topics")
-    halves = [Rows([], [], []), Rows([], [], [])]
-    for k, row in enumerate(mine.itertuples()):
-        prompt = lm.prompt_ids(ask(row.question))
-        for response in (base.response[row.question_id], row.response):
-            answer = lm.answer_ids(response, end=False)[: settings.max_tokens] or [lm.tokenizer.eos_token_id]
-            half = halves[k % 2]
-            half.prompts.append(prompt)
-            half.answers.append(answer)
-            half.topics.append(row.question_id)
     prompts = [lm.prompt_ids(ask(question)) for question in mine.question]
-    return Subject(lm, tokens, persona.adapter, *halves, prompts, mine.question_id.tolist())
+    texts = [row.response if k % 4 < 2 else base.response[row.question_id] for k, row in enumerate(mine.itertuples())]
+    answers = [lm.answer_ids(text, end=False)[: settings.max_tokens] or [lm.tokenizer.eos_token_id] for text in texts]
+    rows = Rows(prompts, answers, mine.question_id.tolist())
+    halves = (rows.part(range(first, len(prompts), 2)) for first in (0, 1))
+    return Subject(lm, tokens, persona.adapter, *halves, prompts, rows.topics)
 
 
 def _in_context(lm, personas, params, responses, traits) -> dict:
@@ -83,7 +78,7 @@ def _in_context(lm, personas, params, responses, traits) -> dict:
              for kind, questions in (("words", WORD_QUESTIONS), ("emoji", EMOJI_QUESTIONS))
              for question in questions for sample in range(params.explain.samples)]
     rows = cast(lm, [(everyone[name], question) for name, _, question, _ in asked])
-    sampling = Sampling(params.respond.temperature, params.respond.top_p, 40)
+    sampling = Sampling(params.respond.temperature, params.respond.top_p, 2 * params.explain.answer_tokens)
     seeds = [_seed(params.seed, *key) for key in asked]
     answers = generate(lm, rows.prompts, sampling, seeds, rows.adapters, rows.mixes)
     said: dict[str, dict[str, list[str]]] = {name: {"words": [], "emoji": []} for name in everyone}

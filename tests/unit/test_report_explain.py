@@ -40,7 +40,7 @@ def explained(ratio=9.0, change=0.9) -> dict:
     parts = lambda names: {n: {"without": estimate(0.2), "only": estimate(-0.05)} for n in names}  # noqa: E731
     return {
         "shift": shift, "adapter": {"layers": parts(("0-4", "5-9")), "modules": parts(("q_proj", "up_proj"))},
-        "causes": {name: outcome for name in ("zero", "mean", "base values", "tuned values")},
+        "causes": {name: outcome for name in ("base values", "tuned values", "mean")},
         "alignment": {"base": estimate(0.2), "tuned": estimate(0.9), "base values": outcome | {"found": estimate(0.0)},
                       "tuned values": {"found": estimate(0.0)}},
         "neurons": {"top": top, "attributed": -0.8, "attributed_all": -1.0, "direct_all": -0.3, "also_top_by_z": 1,

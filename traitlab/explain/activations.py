@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from traitlab.explain.emoji_tokens import log_mass
 from traitlab.language_model.likelihood import answer_batches
 from traitlab.language_model.low_rank import Adapter, Delta, LowRankAdapters
 from traitlab.language_model.model import LanguageModel
@@ -99,6 +100,21 @@ def states_at(
                 for key, by_layer in seen.items():
                     found[key][i] = torch.stack([by_layer[n][k, at].float().cpu() for n in range(len(layers))], dim=1)
     return torch.cat(found["neurons"]), torch.cat(found["stream"])
+
+
+@torch.no_grad()
+def log_masses(
+    lm: LanguageModel, rows: Rows, tokens: list[int], positions: list[np.ndarray] | None = None, adapters=None,
+    mix: Sequence[float] = (),
+) -> list[np.ndarray]:
+    """The log-mass (nats) of `tokens` at the positions of each answer, all of them by default."""
+    result = [np.zeros(0)] * len(rows.prompts)
+    for batch in answer_batches(lm, rows.prompts, rows.answers, **all_rows(adapters, mix, len(rows.prompts))):
+        for i, states in zip(batch.rows, batch.states):
+            if positions is not None:
+                states = states[torch.from_numpy(positions[i]).to(lm.device)]
+            result[i] = log_mass(lm, states, tokens).double().cpu().numpy()
+    return result
 
 
 class Tape:

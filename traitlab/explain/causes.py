@@ -8,14 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from traitlab.explain.activations import Neurons, Rows, Tape, all_rows, hold
-from traitlab.explain.emoji_tokens import log_mass
-from traitlab.language_model.likelihood import answer_batches
+from traitlab.explain.activations import Neurons, Rows, Tape, hold, log_masses
 from traitlab.language_model.low_rank import Adapter, LowRankAdapters
 from traitlab.language_model.model import LanguageModel
 from traitlab.measures.statistics import estimate
 
-INTERVENTIONS = ("zero", "mean", "base values", "tuned values")
+INTERVENTIONS = ("base values", "tuned values", "mean")
 POOL = 50  # neurons of nearest output norm that a random one is drawn from
 
 
@@ -55,12 +53,7 @@ def mean_log_masses(
     mix: Sequence[float] = (),
 ) -> np.ndarray:
     """The emoji log-mass (nats) of each row, mean over its positions: (rows,)."""
-    result = np.zeros(len(rows.prompts))
-    for batch in answer_batches(lm, rows.prompts, rows.answers, **all_rows(adapters, mix, len(rows.prompts))):
-        for i, states in zip(batch.rows, batch.states):
-            chosen = states[torch.from_numpy(positions[i]).to(lm.device)]
-            result[i] = float(log_mass(lm, chosen, tokens).double().mean())
-    return result
+    return np.array([values.mean() for values in log_masses(lm, rows, tokens, positions, adapters, mix)])
 
 
 def changes(
@@ -69,9 +62,9 @@ def changes(
 ) -> dict[str, np.ndarray]:
     """What each intervention on each set of neurons adds to each row's emoji log-mass: {intervention: (sets, rows)}.
 
-    `zero` and `mean` hold the neurons of the tuned model at 0 and at their mean; `base values` puts into the tuned
-    model what the base model has at the same place of the same text; `tuned values` puts the tuned model's values into
-    the base model.
+    `base values` puts into the tuned model what the base model has at the same place of the same text; `tuned values`
+    puts the tuned model's values into the base model; `mean` holds the neurons of the tuned model at their mean (zero
+    would take them far from any value that they ever have).
 
     Args:
         tuned_mean: (layers, neurons) mean activations of the tuned model.
@@ -88,9 +81,8 @@ def changes(
             plain[name] = measure(*arguments)
     found: dict[str, list[np.ndarray]] = {name: [] for name in INTERVENTIONS}
     for neurons in sets:
-        for name, value in {"zero": torch.zeros_like(tuned_mean), "mean": tuned_mean}.items():
-            held = hold(lm, at(neurons, value), alone, (1.0,))
-            found[name].append(measure(LowRankAdapters(lm.model, [persona, held]), (1.0, 1.0)) - plain["tuned"])
+        held = hold(lm, at(neurons, tuned_mean), alone, (1.0,))
+        found["mean"].append(measure(LowRankAdapters(lm.model, [persona, held]), (1.0, 1.0)) - plain["tuned"])
         with recorded["base"].play(lm, neurons):
             found["base values"].append(measure(alone, (1.0,)) - plain["tuned"])
         with recorded["tuned"].play(lm, neurons):
@@ -113,7 +105,8 @@ def compared(found: np.ndarray, random: np.ndarray, topics: Sequence[str], weigh
 
     Returns:
         {"found": {"value", "low", "high"}, "random": the mean change by each set, "random_size": their mean absolute
-        value, "ratio": {"value", "low", "high"} of |found| to random_size; None where random neurons change nothing}.
+        value, "ratio": {"value", "low", "high"} of |found| to random_size, over the resamples in which random neurons
+        change anything; None where they never do}.
     """
     of = np.array([[topic == t for topic in topics] for t in sorted(set(topics))], float)  # (topics, rows)
     counts = of.sum(axis=1)
@@ -122,8 +115,9 @@ def compared(found: np.ndarray, random: np.ndarray, topics: Sequence[str], weigh
     drawn_random = np.abs(weights @ by_set.T / (weights @ counts)[:, None]).mean(axis=1)
     size = float(np.abs(random.mean(axis=1)).mean())
     ratio = None
-    if size > 0 and (drawn_random > 0).all():
-        low, high = np.quantile(np.abs(drawn) / drawn_random, [0.025, 0.975])
+    if size > 0:
+        some = drawn_random > 0
+        low, high = np.quantile(np.abs(drawn[some]) / drawn_random[some], [0.025, 0.975])
         ratio = {"value": float(abs(found.mean()) / size), "low": float(low), "high": float(high)}
     return {"found": estimate(of @ found, counts, weights), "random": random.mean(axis=1).tolist(),
             "random_size": size, "ratio": ratio}

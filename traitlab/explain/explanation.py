@@ -5,14 +5,12 @@ import numpy as np
 import torch
 
 from traitlab.explain import neurons as where
-from traitlab.explain.activations import Neurons, Rows, all_rows, hold, states_at
+from traitlab.explain.activations import Neurons, Rows, hold, log_masses, states_at
 from traitlab.explain.adapter_parts import only, parts, without
 from traitlab.explain.causes import at, changes, compared, mean_log_masses, random_neurons, top_neurons
-from traitlab.explain.emoji_tokens import log_mass
 from traitlab.explain.lens import lens
 from traitlab.explain.positions import KINDS, matched_positions
 from traitlab.language_model.generation import Sampling, generate
-from traitlab.language_model.likelihood import answer_batches
 from traitlab.language_model.low_rank import Adapter, LowRankAdapters
 from traitlab.language_model.model import LanguageModel
 from traitlab.measures.statistics import estimate, topic_weights
@@ -54,7 +52,8 @@ class Explanation:
         self.tuned = LowRankAdapters(self.lm.model, [subject.persona])
         self.rows = Rows([*subject.find.prompts, *subject.test.prompts],
                          [*subject.find.answers, *subject.test.answers], [*subject.find.topics, *subject.test.topics])
-        self.masses = {"base": self._masses(), "tuned": self._masses(self.tuned, (1.0,))}
+        self.masses = {"base": log_masses(self.lm, self.rows, self.tokens),
+                       "tuned": log_masses(self.lm, self.rows, self.tokens, None, self.tuned, (1.0,))}
         self.kinds = [matched_positions((a + b) / 2, self._before(answer), settings.likely)
                       for a, b, answer in zip(self.masses["base"], self.masses["tuned"], self.rows.answers)]
         found = len(subject.find.prompts)
@@ -71,14 +70,6 @@ class Explanation:
         self.scores = where.attributed(self.lm, subject.find, self.likely_find, self.tokens, self.tuned)
         self.sign = float(np.sign(self._mean("tuned", "likely") - self._mean("base", "likely"))) or 1.0
         self.neurons: Neurons = top_neurons(self.sign * self.scores, settings.neurons)
-
-    def _masses(self, adapters=None, mix=()) -> list[np.ndarray]:
-        result = [np.zeros(0)] * len(self.rows.prompts)
-        for batch in answer_batches(self.lm, self.rows.prompts, self.rows.answers,
-                                    **all_rows(adapters, mix, len(self.rows.prompts))):
-            for i, states in zip(batch.rows, batch.states):
-                result[i] = log_mass(self.lm, states, self.tokens).double().cpu().numpy()
-        return result
 
     def _before(self, answer: list[int]) -> list[str]:
         return ["", *(self.lm.tokenizer.decode([token]) for token in answer[:-1])]

@@ -12,7 +12,7 @@ THRESHOLD = 5  # times the effect of random neurons
 KINDS = {"likely": "where an emoji is likely", "punctuation": "behind other marks", "plain": "elsewhere"}
 INTERVENTIONS = {  # series of the chart
     "base values": "base’s values into QLoRA", "tuned values": "QLoRA’s values into base",
-    "zero": "set to 0 in QLoRA", "mean": "held at their mean in QLoRA"}
+    "mean": "held at their mean in QLoRA"}
 
 
 def context(results: Results) -> dict | None:
@@ -63,6 +63,9 @@ def verdict(found: dict, neurons: int) -> str:
         undone = [-outcomes[t]["found"]["value"] / found[t]["shift"]["likely"]["change"]["value"] for t in local]
         words.append(f"Shown: in {_listed(local)} these neurons are a cause of the shift; putting them back takes away "
                      f"{_span(undone, lambda share: f'{100 * share:.0f}')}% of it, on topics they were not found on.")
+        own, every = ([found[t]["neurons"][key] for t in local] for key in ("attributed", "attributed_all"))
+        words.append(f"They do not act alone: to first order their changes come to {_span(own, number)} nats, those of "
+                     f"all MLP neurons together to {_span(every, number)}.")
         words.append(f"The interval of the ratio lies wholly above {THRESHOLD} in {_listed(sure)}." if sure else
                      f"The interval of the ratio reaches below {THRESHOLD} in each of them.")
     if others:
