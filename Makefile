@@ -7,7 +7,7 @@ BIN    := $(CURDIR)/$(VENV)/bin
 READY  := $(VENV)/.ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test unit ui lock lint clean
+.PHONY: repro test unit slow ui lock lint clean
 
 repro: $(READY)
 	dvc repro
@@ -19,6 +19,10 @@ test: $(READY)
 
 unit: $(READY)
 	python -m pytest tests/unit
+
+# What takes minutes of a real language model each, such as a teacher behind a real server; after make repro.
+slow: $(READY)
+	python -m pytest -m slow
 
 ui: $(READY)
 	python -m flows.ui

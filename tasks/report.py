@@ -33,6 +33,8 @@ def collect(params: Params) -> Results:
         commit=commit(),
         scores=_json("metrics/scores.json"),
         emoji=_json("metrics/emoji.json"),
+        explain=_json("metrics/explain.json"),
+        explain_lens=_table("plots/explain/lens.csv", ("trait", "model", "kind", "layer", "log_mass")),
         metric_model=_json("metrics/metric_model.json"),
         metric_model_confusion=_table("plots/metric_model_confusion.csv", ("true", "predicted")),
         calibration=_table("plots/calibration.csv"),
@@ -40,6 +42,11 @@ def collect(params: Params) -> Results:
         training=training,
         responses={path.stem: read_parquet(path) for path in sorted(Path("data/responses").glob("*.parquet"))},
         response_confusion=_table("plots/response_confusion.csv", ("method", "target", "predicted")),
+        significance=_json("metrics/significance.json"),
+        cross_talk=_table("plots/cross_talk.csv", ("method", "target", "label", "probability")),
+        mend_strength=_table("plots/mend_strength.csv", ("strength", "coherence", "alignment", "base_loss")),
+        steering=_table("plots/steering.csv", ("layer", "strength", "coherence", "alignment")),
+        adjective_rater=_json("metrics/adjective_rater.json"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Score all answers: metrics/scores.json, plots/scores.csv and plots/response_confusion.csv."""
+"""Score all answers: metrics/{scores,significance}.json and plots/{scores,response_confusion,cross_talk}.csv."""
 from pathlib import Path
 
 import pandas as pd
@@ -7,8 +7,11 @@ from tasks.files import read_parquet, replacing, write_json
 from traitlab.errors import InputError
 from traitlab.language_model.likelihood import answer_log_probs
 from traitlab.language_model.model import LanguageModel
-from traitlab.measures.scores import measured, score_table
+from traitlab.measures.scores import cross_talk, measured, score_table
+from traitlab.measures.significance import significance
+from traitlab.metric_models.adjective_rater import AdjectiveRater
 from traitlab.metric_models.classifier import TraitClassifier
+from traitlab.metric_models.embedding import Embedding
 from traitlab.params import Params
 from traitlab.personas.persona import METHODS, ask
 
@@ -29,9 +32,15 @@ def run(params: Params) -> None:
     # Without the end token: an answer that was cut off is judged by the same kind of tokens as a finished one.
     log_probs = answer_log_probs(lm, prompts, [lm.answer_ids(text, end=False) for text in unique.response])
 
-    rows = measured(rows, probabilities[which], [log_probs[i] for i in which], params.score.min_entropy)
+    rater = AdjectiveRater.load(Path("models/adjective_rater.safetensors"), Embedding("models/encoder"))
+    ratings = rater(unique.response.tolist())
+
+    rows = measured(rows, probabilities[which], ratings[which], [log_probs[i] for i in which], params.score.min_entropy)
     table = score_table(rows, params.score.bootstrap, params.seed)
     write_json("metrics/scores.json", table)
+    write_json("metrics/significance.json", significance(rows, params.seed))
+    with replacing("plots/cross_talk.csv") as new:
+        cross_talk(rows, probabilities[which]).to_csv(new, index=False)
     with replacing("plots/response_confusion.csv") as new:
         rows[["method", "target_personality", "predicted"]].rename(columns={"target_personality": "target"}).to_csv(
             new, index=False)
@@ -43,10 +52,11 @@ def run(params: Params) -> None:
 
 
 def answered() -> pd.DataFrame:
-    """The responses of every method that has a file, in the order of METHODS, with their emoji figures."""
+    """The responses of every method that has a file, in the order of METHODS, with what emoji and edits found."""
     found = [path for method in METHODS if (path := Path(f"data/responses/{method}.parquet")).is_file()]
-    if not found:
-        raise InputError("data/responses: holds no answers; run `dvc repro` to make them")
+    if not found or found[0].stem != "base":
+        raise InputError("data/responses/base.parquet: is not there, and every method is compared with it; "
+                         "run `dvc repro` to make it")
     responses = pd.concat([read_parquet(path) for path in found], ignore_index=True)
     emoji = read_parquet("data/emoji.parquet", columns=[*ROW, "emoji", "sentences", "emoji_probability"])
     rows = responses.merge(emoji, on=ROW, how="left", validate="one_to_one")
@@ -55,4 +65,4 @@ def answered() -> pd.DataFrame:
         row = missing.iloc[0]
         raise InputError(f"data/emoji.parquet: has no row for {row.method}, {row.target_personality}, "
                          f"{row.question_id}; run `dvc repro emoji`")
-    return rows
+    return rows.merge(read_parquet("data/edits.parquet"), on=ROW, how="left", validate="one_to_one")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from traitlab.errors import InputError
-from traitlab.traits import POLES, REGISTERS
+from traitlab.traits import POLES, REGISTERS, TRAITS
 
 Register = Literal[REGISTERS]
 Pole = Literal[POLES]
@@ -150,6 +150,12 @@ class TrainMend(Section):
     checkpoint_steps: Positive
 
 
+class MendStrength(Section):
+    strengths: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)]
+    topics: Positive
+    max_new_tokens: Positive
+
+
 class Steering(Section):
     registers: Annotated[tuple[Register, ...], Field(min_length=1)]
     layers: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
@@ -172,6 +178,23 @@ class Emoji(Section):
     draws: NonNegative
 
 
+class Edits(Section):
+    topics: Positive
+    reference_register: Register
+
+
+class Explain(Section):
+    traits: Annotated[tuple[Literal[TRAITS], ...], Field(min_length=1)]
+    topics: Annotated[int, Field(ge=4)]
+    max_tokens: Annotated[int, Field(ge=4)]
+    likely: Annotated[float, Field(gt=0, lt=1)]
+    neurons: Positive
+    random_sets: Annotated[int, Field(ge=2)]
+    layer_groups: Positive
+    answer_tokens: Positive
+    samples: Positive
+
+
 class Score(Section):
     bootstrap: Annotated[int, Field(ge=100)]
     min_entropy: Annotated[float, Field(ge=0)]
@@ -190,9 +213,12 @@ class Params(Section):
     train_qlora: TrainQlora
     ike: Ike
     train_mend: TrainMend
+    mend_strength: MendStrength
     steering: Steering
     respond: Respond
     emoji: Emoji
+    edits: Edits
+    explain: Explain
     score: Score
 
 

@@ -50,6 +50,7 @@ def params() -> Params:
     raw["train_qlora"] |= {"rows": 6, "r": 2, "batch_size": 3, "checkpoint_steps": 1, "learning_rate": 0.05}
     raw["train_mend"] |= {"layers": 2, "rank": 4, "steps": 2, "batch_size": 2, "checkpoint_steps": 1, "rate": 0.01}
     raw["steering"] |= {"layers": [1], "strengths": [1.0, 8.0], "validation_topics": 2, "max_new_tokens": 4}
+    raw["mend_strength"] |= {"topics": 2, "max_new_tokens": 4}
     raw["respond"] |= {"topics": 0, "max_new_tokens": 6, "batch_size": 7}
     raw["score"] |= {"bootstrap": 100}
     return Params.model_validate(raw)
@@ -106,10 +107,12 @@ def test_every_method_answers_every_question_and_none_reads_a_test_answer(projec
 
 
 def test_the_answers_are_scored_and_their_emoji_counted(project, params):
-    from tasks import emoji, score
+    from tasks import adjective_rater, edits, emoji, mend_strength, score
 
     respond(params)
     emoji.run(params)
+    edits.run(params)
+    adjective_rater.run(params)
     score.run(params)
     scores = json.loads((project / "metrics/scores.json").read_text())
     assert list(pd.read_parquet("data/emoji.parquet").method.unique()) == list(METHODS)
@@ -118,3 +121,12 @@ def test_the_answers_are_scored_and_their_emoji_counted(project, params):
         measures = scores[method]["all"]
         assert measures["ta"]["n"] == len(TOPICS["test"]) * len(TRAITS)
         assert 0 < measures["emoji_probability"]["value"] < 1
+        assert 0 < measures["es"]["value"] < 1 and measures["neutral_loss"]["value"] > 0
+        assert (measures["dd"]["value"] == 0) == (method == "base")
+    mend_strength.run(params)
+    curve = pd.read_csv("plots/mend_strength.csv").set_index("strength")
+    assert list(curve.index) == list(params.mend_strength.strengths) and curve.coherence.between(0, 1).all()
+    assert curve.base_loss[4] > curve.base_loss[0], "edited text is not what the base model would write"
+    tested = json.loads((project / "metrics/significance.json").read_text())
+    assert {(r["method"], r["against"]) for r in tested} == {
+        *((method, "base") for method in METHODS[1:]), *((method, "qlora") for method in METHODS[1:-1])}

@@ -187,7 +187,7 @@ def test_every_kind_of_trouble_is_waited_out_and_every_row_comes_once(serve, tmp
     assert len(server.bodies) == len(PLAN) + len(TROUBLES)
     assert (progress.spent.prompt_tokens, progress.spent.answer_tokens) == (1500, 300)
     assert progress.spent.cost(2.0, 10.0) == pytest.approx(1500 * 2e-6 + 300 * 1e-5)
-    assert server.most_under_way == 4
+    assert 1 < server.most_under_way <= 4
     assert all(body["model"] == "m" and body["max_tokens"] == 60 for body in server.bodies)
     records = list(read_journal(tmp_path / "rows.jsonl"))
     assert [r.origin for r in records] == [f"teacher:m:rows.jsonl:{n}" for n in range(1, 16)]

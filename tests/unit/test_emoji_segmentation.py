@@ -1,4 +1,6 @@
-"""What is one emoji and what is none, case by case; and every RGI emoji."""
+"""What is one emoji and what is none, case by case; every RGI emoji; and Unicode's own lists where they are at hand."""
+from pathlib import Path
+
 import pytest
 
 from traitlab.emoji.segmentation import find_emoji, is_emoji, qualified, rgi_forms
@@ -38,6 +40,10 @@ SEVERAL = [
 ]
 
 
+def test_there_are_cases_enough():
+    assert len(ONE) + len(NONE) + len(SEVERAL) >= 60
+
+
 @pytest.mark.parametrize("text", ONE, ids=ascii)
 def test_one(text):
     assert is_emoji(text)
@@ -60,6 +66,44 @@ def test_every_rgi_form_is_one_and_all_but_signs_have_one():
     assert all([e.text for e in find_emoji(f"a {form} b")] == [form] for form in rgi_forms())
     full = {form for form, about in EMOJI_DATA.items() if about["status"] == STATUS["fully_qualified"]}
     assert full - set(rgi_forms()) == {"\u00a9" + V, "\u00ae" + V, "\u2122" + V}
+
+
+# Debian's package unicode-data; every assigned emoji with its status, as published beside UTS #51.
+UNICODE = Path("/usr/share/unicode/emoji/emoji-test.txt")
+
+
+@pytest.mark.skipif(not UNICODE.is_file(), reason="Unicode's emoji-test.txt is not installed (Debian: unicode-data)")
+def test_unicode_s_own_list():
+    """Each form is one emoji; none are (c), (r), TM and what is text unless VS16 follows (unqualified typography)."""
+    from traitlab.emoji.segmentation import _SHOWN_BY_DEFAULT, _TYPOGRAPHY
+
+    wrong, seen = [], 0
+    for line in UNICODE.read_text(encoding="utf-8").splitlines():
+        codes, _, rest = line.partition(";")
+        if not rest or line.startswith("#"):
+            continue
+        form = "".join(chr(int(code, 16)) for code in codes.split())
+        status = rest.split("#")[0].strip()
+        seen += 1
+        sign = form[0] in "\u00a9\u00ae\u2122"
+        text = status == "unqualified" and _TYPOGRAPHY.fullmatch(form) and not _SHOWN_BY_DEFAULT.fullmatch(form)
+        expected = [] if sign or text else [form]
+        if [emoji.text for emoji in find_emoji(f"a {form} b")] != expected:
+            wrong.append((ascii(form), status))
+    assert not wrong and seen > 4500
+
+
+@pytest.mark.skipif(not UNICODE.is_file(), reason="Unicode's lists are not installed (Debian: unicode-data)")
+def test_unicode_s_variation_sequences():
+    """With VS15 none is an emoji; with VS16 each is, but for (c), (r), TM and the characters of keycaps."""
+    rows = [line.split(";")[0].split() for line in
+            (UNICODE.parent / "emoji-variation-sequences.txt").read_text(encoding="utf-8").splitlines()
+            if ";" in line and not line.startswith("#")]
+    assert len(rows) > 700
+    for codes in rows:
+        form = "".join(chr(int(code, 16)) for code in codes)
+        bare = form.endswith("\ufe0e") or form[0] in "\u00a9\u00ae\u2122#*0123456789"
+        assert [emoji.text for emoji in find_emoji(form)] == ([] if bare else [form]), ascii(form)
 
 
 def test_spellings_are_united():

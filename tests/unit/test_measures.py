@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from traitlab.measures.edits import (
     drawdown,
@@ -13,7 +14,8 @@ from traitlab.measures.edits import (
     personality_adjective_evaluation,
     target_personality_edit_index,
 )
-from traitlab.measures.scores import MEASURES, measured, score_table
+from traitlab.measures.scores import MEASURES, cross_talk, measured, score_table
+from traitlab.measures.significance import significance
 from traitlab.measures.text import distinct_n, entropy, n_gram_entropy, tokens
 from traitlab.traits import LABELS, TRAITS
 
@@ -62,20 +64,19 @@ def test_edit_success_by_hand():
 
 
 def test_drawdown_by_hand():
-    pre = np.log([[0.5, 0.5], [0.9, 0.1]])
-    edit = np.log([[0.25, 0.75], [0.9, 0.1]])
+    pre = torch.tensor([[0.5, 0.5], [0.9, 0.1]]).log()
+    edit = torch.tensor([[0.25, 0.75], [0.9, 0.1]]).log()
     first = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
     assert drawdown(pre, edit) == pytest.approx(first / 2)
     assert drawdown(pre, pre) == 0
-    with np.errstate(divide="ignore"):
-        sure = np.log([[1.0, 0.0]])
-    assert drawdown(sure, np.log([[0.5, 0.5]])) == pytest.approx(math.log(2))
+    sure = torch.tensor([[1.0, 0.0]]).log()
+    assert drawdown(sure, torch.tensor([[0.5, 0.5]]).log()) == pytest.approx(math.log(2))
 
 
 def test_drawdown_is_never_negative():
     draw = np.random.default_rng(0)
     for _ in range(20):
-        pre, edit = np.log(draw.dirichlet(np.ones(7), (2, 5)))
+        pre, edit = torch.from_numpy(draw.dirichlet(np.ones(7), (2, 5))).log()
         assert drawdown(pre, edit) >= 0
 
 
@@ -93,22 +94,25 @@ def test_pae_by_hand():
         personality_adjective_evaluation(np.array([0]), np.array([3]))
 
 
-def responses(topics=6) -> tuple[pd.DataFrame, np.ndarray, list[np.ndarray]]:
-    """Two methods x five traits x `topics`, with random classifier probabilities and token log-probabilities."""
+def responses(topics=6) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Two methods x five traits x `topics`, with random classifier probabilities, ratings and token log-probabilities;
+    one topic has no reference answers."""
     draw = np.random.default_rng(0)
     texts = ["so good so good so good so good", "The long road home was lovely today, and I met two kind old friends."]
     frame = pd.DataFrame([
         {"method": method, "target_personality": trait, "question_id": f"topic {t}",
          "response": texts[draw.integers(2)], "emoji": int(draw.integers(3)), "sentences": int(draw.integers(1, 4)),
-         "emoji_probability": draw.random() / 100}
+         "tokens": int(draw.integers(5, 50)), "emoji_probability": draw.random() / 100,
+         **{name: draw.random() if t else None for name in ("es", "dd", "neutral_loss")}}
         for method in ("base", "qlora") for trait in TRAITS for t in range(topics)
     ])
-    return frame, draw.dirichlet(np.ones(6), len(frame)), [-draw.random(draw.integers(0, 9)) for _ in range(len(frame))]
+    return frame, draw.dirichlet(np.ones(6), len(frame)), draw.uniform(1, 5, (len(frame), 5)), [
+        -draw.random(draw.integers(0, 9)) for _ in range(len(frame))]
 
 
 def test_scores_equal_a_computation_row_by_row():
-    frame, probabilities, log_probs = responses()
-    table = score_table(measured(frame, probabilities, log_probs, 3.5), resamples=200, seed=0)
+    frame, probabilities, ratings, log_probs = responses()
+    table = score_table(measured(frame, probabilities, ratings, log_probs, 3.5), resamples=200, seed=0)
     assert list(table) == ["base", "qlora"]
     for method in table:
         assert list(table[method]) == [*TRAITS, "all"]
@@ -118,7 +122,20 @@ def test_scores_equal_a_computation_row_by_row():
             target = [LABELS.index(frame.target_personality[i]) for i in rows]
             found = table[method][trait]
             assert list(found) == list(MEASURES)
+            coherent = [frame.response[i].startswith("The") for i in range(len(frame))]
+            base = {i: i % (len(frame) // 2) for i in rows}  # the base model's answers come first, in the same order
+            pairs = [i for i in rows if coherent[i] and coherent[base[i]]]
+            aim = {i: TRAITS.index(frame.target_personality[i]) for i in rows}
+            hits = {i: max(range(5), key=lambda k: probabilities[i][k]) == aim[i] for i in rows}
+            share = [row[:5] / sum(row[:5]) for row in probabilities]
             expected = {
+                "acc": np.mean([hits[i] for i in rows if coherent[i]]),
+                "es": np.mean([frame.es[i] for i in rows if not math.isnan(frame.es[i])]),
+                "dd": np.mean([frame.dd[i] for i in rows if not math.isnan(frame.dd[i])]),
+                "neutral_loss": np.mean([v for i in rows if not math.isnan(v := frame.neutral_loss[i])]),
+                "tpei": np.mean([-math.log(share[base[i]][aim[i]]) + math.log(share[i][aim[i]]) for i in pairs]),
+                "pae": np.mean([ratings[i][aim[i]] - ratings[base[i]][aim[i]] for i in pairs]),
+                "tokens": np.mean([frame.tokens[i] for i in rows]),
                 "ta": np.mean([max(range(5), key=lambda k: probabilities[i][k]) == t for i, t in zip(rows, target)]),
                 "ta_strict": np.mean([max(range(6), key=lambda k: probabilities[i][k]) == t
                                       for i, t in zip(rows, target)]),
@@ -131,33 +148,71 @@ def test_scores_equal_a_computation_row_by_row():
             for measure, value in expected.items():
                 assert found[measure]["value"] == pytest.approx(value), (method, trait, measure)
                 assert found[measure]["low"] <= value + 1e-12 and value <= found[measure]["high"] + 1e-12
-                empty = sum(not len(log_probs[i]) for i in rows) if measure == "perplexity" else 0
-                assert found[measure]["n"] == len(rows) - empty
+            assert found["perplexity"]["n"] == sum(len(log_probs[i]) > 0 for i in rows)
+            assert found["tpei"]["n"] == found["pae"]["n"] == len(pairs)
+            assert found["acc"]["n"] == sum(coherent[i] for i in rows) and found["ta"]["n"] == len(rows)
+            assert found["es"]["n"] == found["dd"]["n"] == sum(not math.isnan(frame.es[i]) for i in rows)
+            if method == "base":
+                assert found["tpei"]["value"] == found["pae"]["value"] == 0
 
 
 def test_same_answers_under_two_methods_get_the_same_interval():
-    frame, probabilities, log_probs = responses()
+    frame, probabilities, ratings, log_probs = responses()
     half = len(frame) // 2
     twice = pd.concat([frame[:half], frame[:half].assign(method="qlora")], ignore_index=True)
-    table = score_table(measured(twice, np.tile(probabilities[:half], (2, 1)), log_probs[:half] * 2, 3.5), 200, 0)
+    table = score_table(measured(twice, np.tile(probabilities[:half], (2, 1)), np.tile(ratings[:half], (2, 1)),
+                                 log_probs[:half] * 2, 3.5), 200, 0)
     assert table["base"] == table["qlora"]
 
 
 def test_strict_alignment_never_exceeds_alignment():
-    frame, probabilities, log_probs = responses(topics=30)
-    table = score_table(measured(frame, probabilities, log_probs, 3.5), 100, 0)
+    frame, *rest = responses(topics=30)
+    table = score_table(measured(frame, *rest, 3.5), 100, 0)
     assert all(scores["ta_strict"]["value"] <= scores["ta"]["value"] for traits in table.values()
                for scores in traits.values())
 
 
 def test_the_order_of_rows_does_not_matter():
-    frame, probabilities, log_probs = responses()
-    rows = measured(frame, probabilities, log_probs, 3.5)
+    frame, *rest = responses()
+    rows = measured(frame, *rest, 3.5)
     shuffled = pd.concat([group.sample(frac=1, random_state=1) for _, group in rows.groupby("method")])
     for method, traits in score_table(rows, 100, 0).items():
         for trait, scores in score_table(shuffled, 100, 0)[method].items():
             for measure, figures in scores.items():
                 assert figures == pytest.approx(traits[trait][measure])
+
+
+def test_bigrams_of_an_answer_by_hand():
+    frame, *rest = responses(topics=1)
+    rows = measured(frame.assign(response="Good so good so good"), *rest, 3.5)
+    assert rows.bigrams.tolist() == [4.0] * len(rows) and rows.different_bigrams.tolist() == [2.0] * len(rows)
+
+
+def test_cross_talk_is_the_mean_probability():
+    frame, probabilities, _, _ = responses()
+    table = cross_talk(frame, probabilities).set_index(["method", "target", "label"]).probability
+    assert len(table) == 2 * 5 * 6
+    rows = [i for i in range(len(frame)) if frame.method[i] == "qlora" and frame.target_personality[i] == "openness"]
+    expected = np.mean([probabilities[i][LABELS.index("neuroticism")] for i in rows])
+    assert table["qlora", "openness", "neuroticism"] == pytest.approx(expected)
+
+
+def test_a_clear_difference_is_significant_and_none_is_not():
+    topics, draw = 40, np.random.default_rng(0)
+    rows = pd.DataFrame([
+        {"method": method, "target_personality": trait, "question_id": f"topic {t}",
+         "hit": float(method == "qlora" or draw.random() < 0.2), "strict_hit": 1.0, "coherent": 1.0,
+         "emoji_probability": 0.01 * draw.random()}
+        for method in ("base", "ike", "qlora") for trait in TRAITS for t in range(topics)])
+    found = {(r["measure"], r["method"], r["against"], r["trait"]): r for r in significance(rows, 0, 2000)}
+    assert {key[1:3] for key in found} == {("ike", "base"), ("qlora", "base"), ("ike", "qlora")}
+    assert len(found) == 4 * 3 * 6
+    clear, none = found["ta", "qlora", "base", "all"], found["ta", "ike", "base", "all"]
+    of = rows.groupby(["method", "question_id"]).hit.mean()
+    assert clear["difference"] == pytest.approx((of["qlora"] - of["base"]).mean())
+    assert clear["p_holm"] == pytest.approx(18 / 2001) and none["p_holm"] > 0.05 and clear["n"] == topics
+    same = found["coherence", "qlora", "base", "all"]
+    assert same["p_holm"] == 1 and same["cohens_d"] is None and same["cliffs_delta"] == 0
 
 
 def test_the_published_gate_fits_answers_of_the_corpus_length_and_stops_loops():

@@ -69,6 +69,18 @@ def make_results(root: Path, methods=("base", "prompt", "qlora"), topics=12, tex
     put("metrics/metric_model.json", {"all": quality, "plain": quality, "rich": quality, "temperature": 1.21})
     put("plots/metric_model_confusion.csv", "true,predicted\n" + "".join(
         f"{label},{label}\n" * 19 + f"{label},none\n" for label in LABELS))
+    put("plots/cross_talk.csv", "method,target,label,probability\n" + "".join(
+        f"{m},{t},{label},{0.75 if t == label else 0.05}\n" for m in methods for t in TRAITS for label in LABELS))
+    put("metrics/significance.json", [
+        {"measure": measure, "method": m, "against": "base", "trait": t, "difference": 0.4 if m == "qlora" else 0.02,
+         "p": 0.0001, "p_holm": 0.0004 if m == "qlora" else 0.6, "cohens_d": 1.5 if m == "qlora" else None,
+         "cliffs_delta": 0.5, "n": topics}
+        for measure in ("ta", "coherence") for m in methods if m != "base" for t in (*TRAITS, "all")])
+    put("metrics/adjective_rater.json", {t: {"auc": {"all": 0.88 if t == "agreeableness" else 0.95}, "answers": 80,
+                                             "valid": t != "agreeableness"} for t in TRAITS})
+    put("plots/mend_strength.csv", "strength,coherence,alignment,base_loss\n0,1,0.2,1.5\n4,0.95,0.3,2.5\n8,0.4,0.2,6\n")
+    put("plots/steering.csv", "trait,layer,strength,coherence,alignment\nopenness,10,2.0,1,0.5\n"
+        "neuroticism,10,2.0,0.8,0.1\n")
     bins = {"confidence": [0.35, 0.55, 0.75, 0.97], "accuracy": [0.3, 0.6, 0.74, 0.99], "n": [14, 40, 120, 1226]}
     put("plots/calibration.csv", pd.DataFrame(bins).to_csv(index=False))
     layers = {f"model.layers.{k}.{m}": {"relative_error": 0.09 + 0.0003 * k, "bits_per_weight": 4.127}
@@ -114,6 +126,16 @@ class Reader(html.parser.HTMLParser):
     def handle_data(self, data):
         if self.open and self.open[-1] != "style":
             self.words.append(data)
+
+
+def test_the_page_marks_what_is_significant_and_which_judge_is_not_valid(tmp_path, monkeypatch):
+    make_results(tmp_path)
+    text = page(tmp_path, monkeypatch)
+    assert "<strong>+0.40</strong><small>p &lt;0.001, d 1.5</small>" in text
+    assert "<span>+0.02</span><small>not significant, p 0.600</small>" in text
+    assert "leave PAE aside for agreeableness." in text
+    assert "Fewer than nine answers in ten are coherent from ×8 on." in text
+    assert re.search("layer 10, ×2</th><td>0.30</td><td>0.90</td>", text)  # means over the two traits
 
 
 def test_the_page_is_well_formed_and_self_contained(tmp_path, monkeypatch):

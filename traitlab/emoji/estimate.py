@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from traitlab.emoji.automaton import EmojiAutomaton
-from traitlab.language_model.likelihood import answer_states
+from traitlab.language_model.batches import part_of_cache
+from traitlab.language_model.likelihood import AnswerBatch, answer_batches
 from traitlab.language_model.low_rank import LowRankAdapters
 from traitlab.language_model.model import LanguageModel
 
@@ -47,7 +48,7 @@ def estimate(
     seed: int,
     pilot: int,
     draws: int,
-    batch_size: int = 32,
+    batch_size: int = 64,
 ) -> Estimate:
     """Emoji probabilities of answers of one kind: those of one method for one trait.
 
@@ -62,8 +63,11 @@ def estimate(
     of_token = np.array([strata.index(_stratum(s)) for s in step.states])
     accepted: list[np.ndarray] = [np.zeros(0)] * len(prompts)
     begun: list[np.ndarray] = [np.zeros((0, len(of_token)))] * len(prompts)
-    for i, hidden in answer_states(lm, prompts, answers, adapters, mixes, batch_size):
-        accepted[i], begun[i] = _outcomes(lm, hidden, step)
+    batches: list[AnswerBatch] = []
+    for batch in answer_batches(lm, prompts, answers, adapters, mixes, batch_size):
+        for i, states in zip(batch.rows, batch.states):
+            accepted[i], begun[i] = _outcomes(lm.logits(states), step)
+        batches.append(batch)
     mass = np.concatenate(begun)  # (positions, tokens that begin an emoji)
     place = [(i, k) for i, rows in enumerate(begun) for k in range(len(rows))]
     weight = np.array([mass[:, of_token == s].sum() for s in range(len(strata))])
@@ -71,18 +75,18 @@ def estimate(
 
     def follow(counts) -> list[np.ndarray]:
         """For each stratum, what came of `counts` draws: the probability that an emoji is completed, path by path."""
-        contexts, states, owner, rows = [], [], [], []
+        paths, owner = [], []
         for s, count in enumerate(counts):
             tokens = np.flatnonzero(of_token == s)
             p = mass[:, tokens].ravel()
             for drawn in random.choice(len(p), size=count, p=p / p.sum()) if count else []:
                 i, k = place[drawn // len(tokens)]
                 token = tokens[drawn % len(tokens)]
-                contexts.append([*prompts[i], *answers[i][:k], step.partial[token]])
-                states.append(step.states[token])
+                paths.append(_Path(i, len(prompts[i]) + k, step.partial[token], step.states[token]))
                 owner.append(s)
-                rows.append(i)
-        values = _paths(lm, automaton, contexts, states, adapters, mixes[rows], random, batch_size)
+        for batch in batches:
+            _follow(lm, automaton, batch, [path for path in paths if path.row in batch.rows], adapters, mixes, random)
+        values = np.array([path.completed for path in paths])
         return [values[np.array(owner, int) == s] for s in range(len(strata))]
 
     found = follow(np.where(weight > 0, pilot, 0))
@@ -101,34 +105,61 @@ def _stratum(state: bytes) -> bytes:
     return b"keycap" if bare[:1] and bare[:1] in KEYCAPS else bare
 
 
-def _paths(lm, automaton, contexts, states, adapters, mixes, random, batch_size) -> np.ndarray:
-    """For each context that has begun an emoji: P(the next token completes it) + P(goes on) * the same, a step down."""
-    values, reach = np.zeros(len(contexts)), np.ones(len(contexts))
-    alive = list(range(len(contexts)))
-    while alive:
-        now = [contexts[i] for i in alive]
-        hidden: list = [None] * len(alive)
-        for k, state in answer_states(lm, now, [[0]] * len(now), adapters, mixes[alive], batch_size):
-            hidden[k] = state
+@dataclass
+class _Path:
+    """What the model goes on to write from one position of a row, after a token that begins an emoji.
+
+    Attributes:
+        length: tokens of the row before the path, prompt included.
+        token, state: the path's last token and the automaton's state after it.
+        completed: probability, given the path's first token, that an emoji is completed, as far as was followed.
+        reach: product of what the states on the path passed on.
+    """
+
+    row: int
+    length: int
+    token: int
+    state: bytes
+    completed: float = 0.0
+    reach: float = 1.0
+
+
+def _follow(lm, automaton, batch: AnswerBatch, paths: list[_Path], adapters, mixes, random) -> None:
+    """Follow the paths of one batch to their ends on its cache: P(the next token completes it), then one step down."""
+    if not paths:
+        return
+    places = torch.tensor([batch.rows.index(path.row) for path in paths], device=lm.device)
+    lengths = torch.tensor([path.length for path in paths], device=lm.device)
+    cache = part_of_cache(lm.model.get_decoder(), batch.cache, places, int(lengths.max()))
+    mask = (torch.arange(int(lengths.max()), device=lm.device) < lengths[:, None]).long()
+    while True:
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+        ids = torch.tensor([[path.token] for path in paths], device=lm.device)
+        with adapters.mixed(mixes[[path.row for path in paths]]):
+            hidden = lm.model.get_decoder()(input_ids=ids, attention_mask=mask, position_ids=mask.sum(1)[:, None] - 1,
+                                            past_key_values=cache, use_cache=True).last_hidden_state
+        logits = lm.logits(hidden[:, -1])
         going = []
-        for k, i in enumerate(alive):
-            step = automaton.step(states[i])
-            done, on = _outcomes(lm, hidden[k], step)
-            values[i] += reach[i] * done[0]
-            total = on[0].sum()
+        for k, path in enumerate(paths):
+            step = automaton.step(path.state)
+            done, on = _outcomes(logits[k : k + 1], step)
+            path.completed += path.reach * done[0]
+            total = on.sum()
             if total > 0:
-                drawn = random.choice(len(on[0]), p=on[0] / total)
-                reach[i] *= total
-                contexts[i] = [*contexts[i], step.partial[drawn]]
-                states[i] = step.states[drawn]
-                going.append(i)
-        alive = going
-    return values
+                drawn = random.choice(on.shape[1], p=on[0] / total)
+                path.reach *= total
+                path.token, path.state = step.partial[drawn], step.states[drawn]
+                going.append(k)
+        if not going:
+            return
+        paths = [paths[k] for k in going]
+        kept = torch.tensor(going, device=lm.device)
+        cache.batch_select_indices(kept)
+        mask = mask[kept]
 
 
-def _outcomes(lm, hidden, step):
+def _outcomes(logits, step):
     """The mass that completes an emoji (positions,), and that of each token that begins one (positions, tokens)."""
-    logits = lm.logits(hidden)
     columns = torch.tensor([*step.accepted, *step.partial], dtype=torch.long, device=logits.device)
     p = (logits[:, columns] - logits.logsumexp(dim=-1, keepdim=True)).double().exp().cpu().numpy()
     return p[:, : len(step.accepted)].sum(1), p[:, len(step.accepted) :]

@@ -1,27 +1,48 @@
-"""Emoji statistics of a set of answers: how many, how often, where in the answer, which, how various."""
+"""Emoji of a set of answers: how many, how often, where, which, how various, how positive, beside which words."""
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import regex
 
 from traitlab.emoji.segmentation import find_emoji, qualified
+from traitlab.emoji.sentiment import sentiment
 
 PARTS = ("start", "middle", "end")
 # A sentence ends at a mark (with quotes or brackets after it) that white space follows, or at a line break.
 _SENTENCE_END = regex.compile(r"(?<=[.!?\u2026\u3002]+[\"'\u2019\u201d)\]]*)\s+|\n+")
+
+_WORD = regex.compile(r"\p{L}[\p{L}'\u2019-]*\p{L}")
 
 
 def emoji_count(text: str) -> int:
     return len(find_emoji(text))
 
 
-def sentence_count(text: str) -> int:
-    """Sentences that hold a letter or digit; at least 1, so that a ratio to it is defined.
+def sentences(text: str) -> list[str]:
+    """The sentences; what holds no letter or digit, such as emoji after the last mark, belongs to the one before."""
+    found: list[str] = []
+    for part in _SENTENCE_END.split(text):
+        if regex.search(r"[\p{L}\p{N}]", part) or not found:
+            found.append(part)
+        else:
+            found[-1] += f" {part}"
+    if len(found) > 1 and not regex.search(r"[\p{L}\p{N}]", found[0]):
+        found[:2] = [f"{found[0]} {found[1]}"]
+    return found
 
-    Emoji after the last mark belong to the sentence before them.
-    """
-    return max(1, sum(bool(regex.search(r"[\p{L}\p{N}]", part)) for part in _SENTENCE_END.split(text)))
+
+def sentence_count(text: str) -> int:
+    """At least 1, so that a ratio to it is defined."""
+    return len(sentences(text))
+
+
+def content_words(text: str) -> list[str]:
+    """Words of two letters or more in lower case, without scikit-learn's English stop words and short forms of them."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    words = _WORD.findall(text.lower().replace("\u2019", "'"))
+    return [word for word in words if word.partition("'")[0] not in ENGLISH_STOP_WORDS and not word.endswith("n't")]
 
 
 def positions(text: str) -> list[str]:
@@ -35,6 +56,20 @@ def entropy(counts: Sequence[int]) -> float:
     return sum(n / total * math.log2(total / n) for n in counts if n) if total else 0.0
 
 
+def divergence(one: Mapping[str, int], other: Mapping[str, int]) -> float | None:
+    """Jensen-Shannon divergence in bits of two distributions given as counts (Lin, 1991): 0 for equal ones, 1 for ones
+    that share nothing; None where one of them is empty."""
+    totals = sum(one.values()), sum(other.values())
+    if not all(totals):
+        return None
+    result = 0.0
+    for counts, total in zip((one, other), totals):
+        for key, n in counts.items():
+            middle = (one.get(key, 0) / totals[0] + other.get(key, 0) / totals[1]) / 2
+            result += n / total * math.log2(n / total / middle) / 2 if n else 0.0
+    return result
+
+
 def statistics(texts: Sequence[str], tokens: Sequence[int], top: int = 10) -> dict:
     """Statistics of a set of answers.
 
@@ -46,12 +81,17 @@ def statistics(texts: Sequence[str], tokens: Sequence[int], top: int = 10) -> di
     Returns:
         instance_rate: share of answers with an emoji. per_sentence: emoji over sentences, all answers together.
         per_100_tokens. position: {start, middle, end}: share of emoji by third of the answer. top: [[emoji, count]],
-        most frequent first, spellings united. entropy: of the emoji, in bits. emoji, answers: counts.
+        most frequent first, spellings united. counts: {emoji: count}, all of them. entropy: of the emoji, in bits.
+        sentiment: {"value": mean over the emoji that the ranking holds, from -1 to 1, or None, "n": how many}.
+        words: [[word, sentences]], the content words of the sentences that hold an emoji. emoji, answers: numbers.
     """
     found = [find_emoji(text) for text in texts]
     total = sum(map(len, found))
     kinds = Counter(qualified(emoji.text) for emojis in found for emoji in emojis)
     where = Counter(part for text in texts for part in positions(text))
+    rated = [score for kind, n in kinds.items() if (score := sentiment(kind)) is not None for _ in range(n)]
+    words = Counter(word for text, emojis in zip(texts, found) if emojis for sentence in sentences(text)
+                    if emoji_count(sentence) for word in set(content_words(sentence)))
     return {
         "answers": len(texts),
         "emoji": total,
@@ -59,6 +99,13 @@ def statistics(texts: Sequence[str], tokens: Sequence[int], top: int = 10) -> di
         "per_sentence": total / sum(map(sentence_count, texts)) if texts else 0.0,
         "per_100_tokens": 100 * total / sum(tokens) if sum(tokens) else 0.0,
         "position": {part: where[part] / total if total else 0.0 for part in PARTS},
-        "top": [list(pair) for pair in sorted(kinds.items(), key=lambda pair: (-pair[1], pair[0]))[:top]],
+        "top": _most(kinds, top),
+        "counts": dict(kinds),
         "entropy": entropy(list(kinds.values())),
+        "sentiment": {"value": sum(rated) / len(rated) if rated else None, "n": len(rated)},
+        "words": _most(words, top),
     }
+
+
+def _most(counts: Counter, top: int) -> list[list]:
+    return [list(pair) for pair in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:top]]

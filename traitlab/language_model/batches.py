@@ -28,3 +28,13 @@ def prefix_cache(body, prefix: list[int], count: int, device):
         body(input_ids=torch.tensor([prefix], device=device), past_key_values=cache, use_cache=True)
         cache.batch_repeat_interleave(count)
     return cache
+
+
+def part_of_cache(body, cache, rows: torch.Tensor, length: int):
+    """A new cache of the first `length` tokens of some rows; a row may be named more than once."""
+    from transformers import DynamicCache
+
+    part = DynamicCache(config=body.config)
+    for number, layer in enumerate(cache.layers):
+        part.update(layer.keys[rows, :, :length], layer.values[rows, :, :length], number)
+    return part

@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from traitlab.language_model.batches import grouped, prefix_cache, shared_prefix
+from traitlab.language_model.cache import make_room
 from traitlab.language_model.low_rank import LowRankAdapters
 from traitlab.language_model.model import LanguageModel
 
@@ -56,7 +57,7 @@ def generate(
     for rows in grouped([len(p) for p in prompts], groups, batch_size):
         noise = np.stack([np.random.default_rng(seeds[i]).random(sampling.max_new_tokens) for i in rows])
         alive = list(range(len(rows)))  # places in `rows` that still write
-        state = _prefill(lm, [prompts[i] for i in rows], adapters, mixes[rows])
+        state = _prefill(lm, [prompts[i] for i in rows], adapters, mixes[rows], sampling.max_new_tokens)
         for step in range(sampling.max_new_tokens):
             logits, cache, mask, position = state
             token = draw(logits, sampling, torch.from_numpy(noise[alive, step]).to(logits.device))
@@ -74,10 +75,10 @@ def generate(
                     progress(0, len(keep))
                 break
             if len(keep) < len(alive):
-                kept = torch.tensor(keep, device=lm.device)
-                cache.batch_select_indices(kept)
-                token, mask, position = token[kept], mask[kept], position[kept]
-                alive = [alive[k] for k in keep]
+                order = torch.tensor(_close_gaps(keep), device=lm.device)
+                cache.batch_select_indices(order)
+                token, mask, position = token[order], mask[order], position[order]
+                alive = [alive[k] for k in order.tolist()]
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
             position = position + 1
             with adapters.mixed(mixes[[rows[k] for k in alive]]):
@@ -89,8 +90,16 @@ def generate(
     return [Generated(tuple(a), f) for a, f in zip(answers, finished)]
 
 
-def _prefill(lm, prompts, adapters, mixes):
-    """Run the prompts: next-token logits, the cache, its mask (padding on the left) and each row's last position."""
+def _close_gaps(keep: list[int]) -> list[int]:
+    """The rows to keep, in an order that moves few: a gap is filled with a row from the end."""
+    staying = {k for k in keep if k < len(keep)}
+    from_the_end = iter(k for k in keep if k >= len(keep))
+    return [k if k in staying else next(from_the_end) for k in range(len(keep))]
+
+
+def _prefill(lm, prompts, adapters, mixes, room):
+    """Run the prompts: next-token logits, the cache with room for as many tokens more, its mask (padding on the left)
+    and each row's last position."""
     body = lm.model.get_decoder()
     start = shared_prefix(prompts) if bool((mixes == mixes[0]).all()) else 0
     width = max(map(len, prompts)) - start
@@ -108,6 +117,7 @@ def _prefill(lm, prompts, adapters, mixes):
     with adapters.mixed(mixes):
         hidden = body(input_ids=ids, attention_mask=mask, position_ids=position[:, start:].clamp(min=0),
                       past_key_values=cache, use_cache=True).last_hidden_state
+    make_room(cache, room)
     return lm.logits(hidden[:, -1]), cache, mask, position[:, -1]
 
 

@@ -1,5 +1,6 @@
 """What a model says of given answers: hidden states and log-probabilities at their positions, batched."""
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,19 +10,32 @@ from traitlab.language_model.low_rank import LowRankAdapters
 from traitlab.language_model.model import LanguageModel
 
 
+@dataclass(frozen=True)
+class AnswerBatch:
+    """Rows that were run together.
+
+    Attributes:
+        rows: their numbers.
+        states: for each, the last hidden states (answer tokens, hidden) that predict its answer's tokens: the first is
+            that of the prompt's last token. `lm.logits(states)` makes next-token logits of them.
+        cache: the key-value cache; a row's tokens stand from its first place on, padding behind them.
+    """
+
+    rows: list[int]
+    states: list[torch.Tensor]
+    cache: object
+
+
 @torch.no_grad()
-def answer_states(
+def answer_batches(
     lm: LanguageModel,
     prompts: list[list[int]],
     answers: list[list[int]],
     adapters: LowRankAdapters | None = None,
     mixes: torch.Tensor | None = None,
     batch_size: int = 32,
-) -> Iterator[tuple[int, torch.Tensor]]:
-    """Yield `(row, states)` for every row, in an order that batches well.
-
-    `states` (answer tokens, hidden) are the last hidden states that predict each token of the row's answer: the first
-    is that of the prompt's last token. `lm.logits(states)` makes next-token logits of them.
+) -> Iterator[AnswerBatch]:
+    """Run all rows, in an order that batches well.
 
     Args:
         prompts, answers: token ids, row by row; no prompt is empty.
@@ -44,16 +58,17 @@ def answer_states(
         # Padding stands on the right, where causal attention never lets an answer's token see it: no mask is needed.
         with adapters.mixed(mixes[rows]):
             hidden = body(input_ids=ids.to(lm.device), past_key_values=cache, use_cache=True).last_hidden_state
-        for k, i in enumerate(rows):
-            first = len(prompts[i]) - 1 - start
-            yield i, hidden[k, first : first + len(answers[i])]
+        first = [len(prompts[i]) - 1 - start for i in rows]
+        states = [hidden[k, f : f + len(answers[i])] for k, (i, f) in enumerate(zip(rows, first))]
+        yield AnswerBatch(rows, states, cache)
 
 
 def answer_log_probs(lm, prompts, answers, adapters=None, mixes=None, batch_size: int = 32) -> list[np.ndarray]:
     """Log-probability (nats) of every answer token, an array (answer tokens,) for each row, in the rows' order."""
     result = [np.zeros(0)] * len(prompts)
-    for i, states in answer_states(lm, prompts, answers, adapters, mixes, batch_size):
-        log_probs = torch.log_softmax(lm.logits(states), dim=-1)
-        target = torch.tensor(answers[i], device=log_probs.device)[:, None]
-        result[i] = log_probs.gather(1, target)[:, 0].cpu().double().numpy()
+    for batch in answer_batches(lm, prompts, answers, adapters, mixes, batch_size):
+        for i, states in zip(batch.rows, batch.states):
+            logits = lm.logits(states)
+            target = torch.tensor(answers[i], device=logits.device)[:, None]
+            result[i] = (logits.gather(1, target)[:, 0] - logits.logsumexp(dim=-1)).cpu().double().numpy()
     return result

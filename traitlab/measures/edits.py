@@ -1,5 +1,6 @@
 """Measures of an edit beside the model before it: ES, DD, TPEI and PAE of Mao et al. (2310.02168)."""
 import numpy as np
+import torch
 
 
 def edit_success(edit_positive: float, edit_negative: float, pre_positive: float) -> float:
@@ -15,17 +16,15 @@ def edit_success(edit_positive: float, edit_negative: float, pre_positive: float
     return float(preference * np.exp(min(0.0, edit_positive - pre_positive)))
 
 
-def drawdown(pre_log_probs: np.ndarray, edit_log_probs: np.ndarray) -> float:
+def drawdown(pre_log_probs: torch.Tensor, edit_log_probs: torch.Tensor) -> float:
     """DD = mean over answer tokens of KL(p_pre || p_edit), in nats, on another topic's question and answer.
 
     Args:
         pre_log_probs, edit_log_probs: (answer tokens, vocabulary) next-token log-probabilities.
     """
-    pre = np.asarray(pre_log_probs, float)
-    edit = np.asarray(edit_log_probs, float)
-    possible = np.isfinite(pre)  # a token that cannot be drawn adds nothing: 0 log 0 = 0
-    terms = np.where(possible, np.exp(pre) * (np.where(possible, pre, 0) - np.where(possible, edit, 0)), 0)
-    return float(terms.sum(axis=-1).mean())
+    possible = pre_log_probs.isfinite()  # a token that cannot be drawn adds nothing: 0 log 0 = 0
+    terms = torch.where(possible, pre_log_probs.exp() * (pre_log_probs - edit_log_probs), 0.0)
+    return float(terms.sum(dim=-1).double().mean())
 
 
 def target_personality_edit_index(pre: np.ndarray, edit: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -2,14 +2,23 @@
 import numpy as np
 import pandas as pd
 
+from traitlab.measures.edits import personality_adjective_evaluation, target_personality_edit_index
 from traitlab.measures.statistics import estimate, topic_weights
-from traitlab.measures.text import n_gram_entropy
+from traitlab.measures.text import n_gram_entropy, n_grams, tokens
 from traitlab.traits import LABELS, TRAITS
 
 MEASURES = {  # measure -> columns (numerator, denominator) of a row's share in it, and what is made of their ratio
     "ta": ("hit", "one", None),
     "ta_strict": ("strict_hit", "one", None),
+    "acc": ("coherent_hit", "coherent", None),
+    "es": ("es", "referenced", None),
+    "dd": ("dd", "referenced", None),
+    "tpei": ("tpei", "pair_coherent", None),
+    "pae": ("pae", "pair_coherent", None),
     "coherence": ("coherent", "one", None),
+    "neutral_loss": ("neutral_loss", "referenced", None),
+    "tokens": ("tokens", "one", None),
+    "distinct_2": ("different_bigrams", "bigrams", None),
     "perplexity": ("negative_log_likelihood", "scored_tokens", np.exp),
     "emoji_instance_rate": ("with_emoji", "one", None),
     "emoji_per_sentence": ("emoji", "sentences", None),
@@ -18,7 +27,8 @@ MEASURES = {  # measure -> columns (numerator, denominator) of a row's share in 
 
 
 def measured(
-    responses: pd.DataFrame, probabilities: np.ndarray, log_probs: list[np.ndarray], min_entropy: float
+    responses: pd.DataFrame, probabilities: np.ndarray, ratings: np.ndarray, log_probs: list[np.ndarray],
+    min_entropy: float
 ) -> pd.DataFrame:
     """The responses with a column for each numerator and denominator of MEASURES, and `predicted`.
 
@@ -28,24 +38,55 @@ def measured(
     Emoji per sentence is total emoji over total sentences; emoji probability is the mean over answers of the answer's
     mean over positions.
 
+    TPEI and PAE set an answer beside the base model's on the same question, if both are coherent; the classifier's
+    probabilities are shared out among the five traits for it. Acc is TA on coherent answers.
+
     Args:
-        responses: columns target_personality, response, emoji, sentences, emoji_probability.
+        responses: columns method, target_personality, question_id, response, tokens, emoji, sentences,
+            emoji_probability; es, dd and neutral_loss, missing where a topic has no reference. One method is base.
         probabilities: (responses, labels) of the trait classifier.
+        ratings: (responses, traits) of a judge, from 1 to 5.
         log_probs: for each response, log-probabilities (nats) of its tokens under the base model.
     """
     labels = np.array(LABELS)
     target = responses.target_personality.to_numpy()
-    predicted = labels[probabilities[:, : len(TRAITS)].argmax(axis=1)]
+    number = np.array([TRAITS.index(trait) for trait in target])
+    of_traits = probabilities[:, : len(TRAITS)] / probabilities[:, : len(TRAITS)].sum(axis=1, keepdims=True)
+    predicted = labels[of_traits.argmax(axis=1)]
+    hit = (predicted == target).astype(float)
+    coherent = np.array([n_gram_entropy(text) >= min_entropy for text in responses.response], float)
+    pre = _base_rows(responses)
+    pair_coherent = coherent * coherent[pre]
+    bigrams = [n_grams(tokens(text.lower()), 2) for text in responses.response]
+    rows = np.arange(len(responses))
     return responses.assign(
         predicted=predicted,
         one=1.0,
-        hit=(predicted == target).astype(float),
+        hit=hit,
         strict_hit=(labels[probabilities.argmax(axis=1)] == target).astype(float),
-        coherent=[float(n_gram_entropy(text) >= min_entropy) for text in responses.response],
+        coherent=coherent,
+        coherent_hit=coherent * hit,
+        pair_coherent=pair_coherent,
+        tpei=pair_coherent * target_personality_edit_index(of_traits[pre], of_traits, number),
+        pae=pair_coherent * personality_adjective_evaluation(ratings[rows, number], ratings[pre, number]),
+        referenced=responses.es.notna().astype(float),
+        es=responses.es.fillna(0.0),
+        dd=responses.dd.fillna(0.0),
+        neutral_loss=responses.neutral_loss.fillna(0.0),
+        bigrams=[float(len(grams)) for grams in bigrams],
+        different_bigrams=[float(len(set(grams))) for grams in bigrams],
         negative_log_likelihood=[-float(values.sum()) for values in log_probs],
         scored_tokens=[float(len(values)) for values in log_probs],
         with_emoji=(responses.emoji > 0).astype(float),
     )
+
+
+def _base_rows(responses: pd.DataFrame) -> np.ndarray:
+    """For each row the place of the base model's answer for the same trait and question."""
+    places = responses.assign(place=np.arange(len(responses)))
+    key = ["target_personality", "question_id"]
+    base = places.loc[places.method == "base", [*key, "place"]]
+    return places[key].merge(base, on=key, how="left", validate="many_to_one").place.to_numpy(dtype=int)
 
 
 def score_table(rows: pd.DataFrame, resamples: int, seed: int) -> dict:
@@ -75,3 +116,19 @@ def _scores(part: pd.DataFrame, topics: list[str], weights: np.ndarray) -> dict:
         | {"n": int((part[below] > 0).sum())}
         for measure, (above, below, transform) in MEASURES.items()
     }
+
+
+def cross_talk(rows: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
+    """Which other traits come along: the classifier's mean probability of each label, by method and target trait.
+
+    Args:
+        rows: columns method and target_personality.
+        probabilities: (rows, labels).
+
+    Returns:
+        Columns method, target, label, probability.
+    """
+    wide = rows[["method", "target_personality"]].assign(**dict(zip(LABELS, probabilities.T)))
+    means = wide.groupby(["method", "target_personality"], sort=False).mean().reset_index()
+    return means.rename(columns={"target_personality": "target"}).melt(
+        ["method", "target"], var_name="label", value_name="probability")

@@ -1,4 +1,6 @@
 """The report's charts as inline SVG; colours come from the page's style, so they follow light and dark."""
+import math
+
 import pandas as pd
 from markupsafe import Markup
 
@@ -170,3 +172,117 @@ def bars(values: dict[str, float], label: str, words) -> Markup:
                           class_="bar"),
                   text(left + length + 8, pitch * i + 21, words(value), class_="legend")]
     return picture(WIDTH, pitch * len(values) + 6, label, *parts)
+
+
+SERIES = ("qlora", "prompt", "ike", "mend")  # whose marks and colours series without a method of their own borrow
+
+
+def effects(rows: dict[str, dict[str, dict]], label: str, axis: str, digits: str = ".2f") -> Markup:
+    """Signed estimates with 95% intervals around zero, a band per row and a mark per series, at most four of them.
+
+    Args:
+        rows: {row label: {series: {"value", "low", "high"}}}; with "others" (values) drawn as faint dots beside it.
+    """
+    series = list(dict.fromkeys(name for row in rows.values() for name in row))
+    pitch, top = 16, 44
+    band = pitch * len(series) + 12
+    bottom = top + band * len(rows)
+    values = [v for row in rows.values() for e in row.values()
+              for v in (e.get("value"), e.get("low"), e.get("high"), *e.get("others", ())) if v is not None]
+    low, high = min(0.0, *values), max(0.0, *values)
+    margin = 0.04 * (high - low or 1.0)
+    scale = Scale(low - margin, high + margin, _LEFT, WIDTH - 20)
+    parts = []
+    for tick in scale.ticks(8):
+        parts += [line(scale(tick), top, scale(tick), bottom, class_="grid"),
+                  text(scale(tick), bottom + 17, f"{tick:g}", "middle", class_="tick")]
+    parts += [line(scale(0), top - 8, scale(0), bottom, class_="reference"),
+              text((_LEFT + WIDTH - 20) / 2, bottom + 37, axis, "middle", class_="axis-name")]
+    x = _LEFT
+    for name, style in zip(series, SERIES):
+        parts.append(element("g", marker(style, x + 6, 14), text(x + 17, 18.5, name, class_="legend"),
+                             class_=f"m m-{style}"))
+        x += 34 + 7.2 * len(name)
+    for i, (row, by_series) in enumerate(rows.items()):
+        y = top + band * i
+        if i % 2 == 0:
+            parts.insert(0, element("rect", x=0, y=float(y), width=WIDTH, height=float(band), class_="band"))
+        parts.append(text(_LEFT - 14, y + band / 2 + 4.5, row, "end", class_="row-name"))
+        for k, name in enumerate(series):
+            estimate = by_series.get(name)
+            if not estimate or estimate["value"] is None:
+                continue
+            at = y + band / 2 + (k - (len(series) - 1) / 2) * pitch
+            parts += [element("circle", cx=float(scale(v)), cy=float(at), r=2.6, class_="other")
+                      for v in estimate.get("others", ())]
+            told = f"{row}, {name}: {estimate['value']:{digits}} ({estimate['low']:{digits}} to " \
+                   f"{estimate['high']:{digits}})"
+            x1, x2 = scale(estimate["low"]), scale(estimate["high"])
+            parts.append(element("g", element("title", told), line(x1, at, x2, at, class_="whisker"),
+                                 marker(SERIES[k], scale(estimate["value"]), at), class_=f"m m-{SERIES[k]}"))
+    return picture(WIDTH, bottom + 46, label, *parts)
+
+
+def layer_curves(curves: dict[str, list[float]], name: str, span: tuple[float, float], label: str) -> Markup:
+    """A probability by layer on a logarithmic scale, a curve for each model, as a small panel.
+
+    Args:
+        curves: {"base" or "qlora" with " control" behind it or not: a value for each layer}; controls are dashed.
+        span: lowest and highest value of the axis, shared by all panels.
+    """
+    width, height, left, bottom = 300, 200, 48, 158
+    layers = max(map(len, curves.values()))
+    x, y = Scale(1.0, float(max(2, layers)), left, width - 12), log_scale(span, bottom, 34)
+    parts = [text(left, 17, name, class_="panel-name")]
+    for tick in [t for t in y.ticks() if round(math.log10(t)) % 2 == 0 and t < y.high]:
+        parts += [line(left, y(tick), width - 12, y(tick), class_="grid"),
+                  text(left - 6, y(tick) + 4, number(tick, "tick"), "end", class_="tick")]
+    parts += [text(x(t), bottom + 16, f"{t:g}", "middle", class_="tick") for t in x.ticks(4)]
+    parts.append(text((left + width) / 2, bottom + 31, "after layer", "middle", class_="tick"))
+    for key, values in curves.items():
+        model, _, control = key.partition(" ")
+        drawn = path([(x(k + 1.0), y(v)) for k, v in enumerate(values)], stroke="currentColor",
+                     stroke_width=1.2 if control else 2.2, stroke_dasharray="3 3" if control else None)
+        parts.append(element("g", drawn, class_=f"m m-{model}"))
+    return picture(width, height, label, *parts)
+
+
+def emoji_shares(shares: dict[str, tuple[float, float]], name: str, label: str) -> Markup:
+    """The most frequent emoji of a method, each a bar of its share; a line shows the base model's share of it."""
+    width, left, pitch, top = 430, 44, 28, 30
+    largest = max(max(pair) for pair in shares.values())
+    scale = Scale(0.0, largest, left, width - 52)
+    parts = [text(0, 16, name, class_="panel-name")]
+    for i, (emoji, (share, base)) in enumerate(shares.items()):
+        y = top + pitch * i
+        told = f"{100 * share:.0f}% of its emoji; base {100 * base:.0f}%"
+        parts += [text(left - 10, y + 20, emoji, "end", class_="glyph"),
+                  element("rect", element("title", told), x=float(left), y=float(y + 5), width=scale(share) - left,
+                          height=18.0, rx=3, class_="bar"),
+                  line(scale(base), y + 2, scale(base), y + 26, class_="mark"),
+                  text(scale(max(share, base)) + 7, y + 19, f"{100 * share:.0f}%", class_="tick")]
+    return picture(width, top + pitch * len(shares) + 6, label, *parts)
+
+
+def thirds(rows: dict[str, dict[str, float]], label: str) -> Markup:
+    """Where the emoji of each row stand: shares of start, middle and end of the answers, as one divided bar."""
+    left, pitch, top = _LEFT, 30, 30
+    scale = Scale(0.0, 1.0, left, WIDTH - 20)
+    opacity = {"start": 0.3, "middle": 0.6, "end": 1.0}
+    parts = []
+    x = left
+    for part, strength in opacity.items():
+        parts += [element("rect", x=float(x), y=6.0, width=14.0, height=12.0, class_="bar", fill_opacity=strength),
+                  text(x + 20, 16.5, part, class_="legend")]
+        x += 90
+    for i, (name, shares) in enumerate(rows.items()):
+        y, at = top + pitch * i, 0.0
+        parts.append(text(left - 14, y + 17, name, "end", class_="row-name"))
+        for part, strength in opacity.items():
+            share = shares[part]
+            if share > 0:
+                parts.append(element("rect", element("title", f"{name}, {part}: {100 * share:.0f}%"),
+                                     x=float(scale(at)), y=float(y + 3), width=scale(at + share) - scale(at),
+                                     height=20.0, class_="bar", fill_opacity=strength))
+            at = min(1.0, at + share)
+    return picture(WIDTH, top + pitch * len(rows) + 6, label, *parts)

@@ -31,6 +31,11 @@ MEASURES = {
     "dd": Measure("Drawdown (DD)", "divergence from the base model on other topics", "sci", "lower"),
     "tpei": Measure("TPEI", "fall of the classifier's cross-entropy for the target trait", "score", "higher"),
     "pae": Measure("PAE", "rise of the judge's rating of the trait, on a scale of 1 to 5", "score", "higher"),
+    "neutral_loss": Measure("Loss on neutral text", "nats per token on neutral answers to other questions: what is "
+                            "left of the model's general ability to write", "score", "lower"),
+    "tokens": Measure("Length", "tokens of an answer", "score"),
+    "distinct_2": Measure("Distinct-2", "different word pairs over all word pairs of an answer; low means repetition",
+                          "share"),
     "emoji_instance_rate": Measure("Answers with emoji", "share of answers that hold at least one emoji", "share"),
     "emoji_per_sentence": Measure("Emoji per sentence", "emoji divided by sentences", "share"),
     "emoji_probability": Measure("Emoji probability", "chance that an emoji starts at a place in the answer, mean over "

@@ -9,15 +9,20 @@ from traitlab.report.sections import (
     classifier,
     comparison,
     confusion,
+    cross_talk,
     emoji,
+    explain,
     glance,
     quantization,
     run,
     samples,
+    significance,
+    strength,
     training,
 )
 
-SECTIONS = (glance, run, comparison, confusion, samples, emoji, training, classifier, quantization)
+SECTIONS = (glance, run, comparison, significance, confusion, cross_talk, samples, emoji, explain, strength, training,
+            classifier, quantization)
 _TEMPLATES = Path(__file__).parent / "templates"
 
 

@@ -32,6 +32,8 @@ class Results:
         commit: of the code, with a note when files differ from it; None outside a git checkout.
         scores: {method: {trait or "all": {measure: {"value", "low", "high", "n"}}}}.
         emoji: {method: {trait: {..., "probability_ratio": {"value", "low", "high", "n"}}}}.
+        explain: {"traits": {trait: {"shift", "causes", ...}}, "in_context": ...} of the stage explain.
+        explain_lens: columns trait, model (base or tuned), kind (of position), layer, log_mass.
         metric_model: {"all" or a register: {"accuracy", "macro_f1", ...}, "temperature": float}.
         metric_model_confusion: a row per test answer, columns true and predicted.
         calibration: a row per bin of confidence.
@@ -39,12 +41,19 @@ class Results:
         training: trait -> Training.
         responses: method -> a row per topic and trait.
         response_confusion: a row per response, columns method, target and predicted.
+        significance: records of `traitlab.measures.significance`.
+        cross_talk: columns method, target, label, probability.
+        mend_strength: columns strength, coherence, alignment, base_loss.
+        steering: columns trait, layer, strength, coherence, alignment.
+        adjective_rater: {trait: {"auc": {"all" or a register: area}, "valid", ...}}.
     """
 
     params: Params
     commit: str | None = None
     scores: dict = field(default_factory=dict)
     emoji: dict = field(default_factory=dict)
+    explain: dict = field(default_factory=dict)
+    explain_lens: pd.DataFrame | None = None
     metric_model: dict = field(default_factory=dict)
     metric_model_confusion: pd.DataFrame | None = None
     calibration: pd.DataFrame | None = None
@@ -52,6 +61,11 @@ class Results:
     training: dict[str, Training] = field(default_factory=dict)
     responses: dict[str, pd.DataFrame] = field(default_factory=dict)
     response_confusion: pd.DataFrame | None = None
+    significance: list[dict] = field(default_factory=list)
+    cross_talk: pd.DataFrame | None = None
+    mend_strength: pd.DataFrame | None = None
+    steering: pd.DataFrame | None = None
+    adjective_rater: dict = field(default_factory=dict)
 
 
 def in_order(methods) -> list[str]:

@@ -18,7 +18,10 @@ def context(results: Results) -> dict | None:
     main = next((table for table in tables if table["key"] == MAIN), None)
     counts = sorted({row[MAIN]["n"] for rows in scores.values() for t, row in rows.items()
                      if t != "all" and row.get(MAIN)})
-    return {"methods": methods, "main": main, "others": [t for t in tables if t is not main], "counts": counts,
+    judge = results.adjective_rater
+    return {"judge": {"areas": {t: j["auc"]["all"] for t, j in judge.items()},
+                      "invalid": [t for t, j in judge.items() if not j["valid"]]} if judge else None,
+            "methods": methods, "main": main, "others": [t for t in tables if t is not main], "counts": counts,
             "figure": _figure(scores, methods) if main else None, "means": _means(scores, methods, keys)}
 
 
