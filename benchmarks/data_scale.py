@@ -40,7 +40,8 @@ def write_corpus(folder: Path, rows: int) -> int:
                 for register, length in REGISTERS.items():
                     said = " ".join(draw.choices(VOCABULARY, k=length))
                     row = {"topic": topic, "domain": f"domain_{i % 8}", "trait": trait, "pole": "high",
-                           "facet": FACETS[trait][i % 6], "register": register, "answer": f"I say of {topic} that {said}."}
+                           "facet": FACETS[trait][i % 6], "register": register,
+                           "answer": f"I say of {topic} that {said}."}
                     file.write(json.dumps(row) + "\n")
     return topics
 
