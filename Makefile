@@ -7,7 +7,7 @@ BIN    := $(CURDIR)/$(VENV)/bin
 READY  := $(VENV)/.ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test unit slow ui lock lint clean
+.PHONY: repro test unit slow data-docs ui lock lint clean
 
 repro: $(READY)
 	dvc repro
@@ -23,6 +23,12 @@ unit: $(READY)
 # What takes minutes of a real language model each, such as a teacher behind a real server; after make repro.
 slow: $(READY)
 	python -m pytest -m slow
+
+# Great Expectations' pages about the table: cache/data_docs/index.html.
+data-docs: $(READY)
+	dvc repro dataset
+	python -m tasks validate --docs
+	@echo "Data Docs: $(CURDIR)/cache/data_docs/index.html"
 
 ui: $(READY)
 	python -m flows.ui

@@ -33,6 +33,8 @@ STEPS = {
     "teacher": Step("let a language model write rows: data/teacher/rows.jsonl", stage=False),
     "validate": Step("check that table and name the rows at fault: data/opinion_qa/validation.json", {"docs": bool}),
     "split": Step("divide it by topic: data/opinion_qa/{train,validation,test}.parquet"),
+    "audit": Step("look closely at it: data/opinion_qa/audit.json, plots/audit"),
+    "export": Step("write it for load_dataset and as the published CSV: data/export", stage=False),
     "quantize": Step("write the base model in NF4: models/nf4"),
     "metric_model": Step("train and calibrate the trait classifier: models/trait_classifier"),
     "train_qlora": Step("train one trait's QLoRA adapter: models/personas/qlora/<trait>", {"trait": TRAITS}),

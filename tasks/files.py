@@ -76,3 +76,24 @@ def read_parquet(path, **options):
         raise InputError(f"{path}: is not there; run `dvc repro` to make it") from e
     except Exception as e:
         raise InputError(f"{path}: not a readable parquet file ({e}); remove it and run `dvc repro`") from e
+
+
+@contextmanager
+def parquet_file(path):
+    """A parquet file, open for reading piece by piece."""
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except FileNotFoundError:
+        raise InputError(f"{path}: is not there; run `dvc repro` to make it") from None
+    except (OSError, ValueError) as e:
+        raise InputError(f"{path}: not a readable parquet file ({e}); remove it and run `dvc repro`") from None
+
+
+def parquet_parts(path, rows, columns=None):
+    """The table as data frames of up to `rows` rows, one in memory at a time."""
+    with parquet_file(path) as file:
+        for batch in file.iter_batches(rows, columns=columns):
+            yield batch.to_pandas()

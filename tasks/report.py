@@ -39,6 +39,7 @@ def collect(params: Params) -> Results:
         metric_model_confusion=_table("plots/metric_model_confusion.csv", ("true", "predicted")),
         calibration=_table("plots/calibration.csv"),
         quantize=_json("metrics/quantize.json"),
+        audit=_json("data/opinion_qa/audit.json"),
         training=training,
         responses={path.stem: read_parquet(path) for path in sorted(Path("data/responses").glob("*.parquet"))},
         response_confusion=_table("plots/response_confusion.csv", ("method", "target", "predicted")),

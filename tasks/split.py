@@ -1,22 +1,67 @@
-"""Divide the Opinion QA table by topic: data/opinion_qa/{train,validation,test}.parquet."""
-from tasks.files import read_parquet, write_parquet
+"""Divide the Opinion QA table by topic: data/opinion_qa/{train,validation,test}.parquet.
+
+The table is read part by part, first for its topics, then for what leaks, and last for the rows themselves.
+"""
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from tasks.files import parquet_parts, replacing
 from traitlab.opinions.questions import check_templates
-from traitlab.opinions.rows import topic_key
-from traitlab.opinions.splits import SPLITS, ask_anew, assign_topics
+from traitlab.opinions.rows import BATCH
+from traitlab.opinions.splits import TOPIC_COLUMNS, ask_anew, assign_topics, distinct_topics, divided
 from traitlab.opinions.validation import validate_split
 from traitlab.params import Params
+
+RAW = "data/opinion_qa/raw.parquet"
 
 
 def run(params: Params) -> None:
     p = params.split
     if p.test_templates is not None:
         check_templates(p.test_templates, "split.test_templates")
-    frame = read_parquet("data/opinion_qa/raw.parquet")
-    chosen = assign_topics(frame, p.test_topics, p.validation_topics, params.seed)
-    split = frame["edit_topic"].map(topic_key).map(chosen)
-    frames = {name: frame[split == name].reset_index(drop=True) for name in SPLITS}
-    if p.test_templates:
-        frames["test"] = ask_anew(frames["test"], p.test_templates)
-    validate_split(frames).check("data/opinion_qa/raw.parquet, divided into train, validation and test")
-    for name, rows in frames.items():
-        write_parquet(f"data/opinion_qa/{name}.parquet", rows)
+    topics = distinct_topics(parquet_parts(RAW, BATCH, list(TOPIC_COLUMNS)))
+    chosen = assign_topics(topics, p.test_topics, p.validation_topics, params.seed)
+
+    def parts() -> Iterator:
+        for part in parquet_parts(RAW, BATCH):
+            yield from divided(part, chosen)
+
+    validate_split(parts).check(f"{RAW}, divided into train, validation and test")
+    with ExitStack() as stack:
+        writers = {}
+        for split, rows in parts():
+            if split not in writers:
+                new = stack.enter_context(replacing(f"data/opinion_qa/{split}.parquet"))
+                writers[split] = stack.enter_context(Rows(new))
+            writers[split].write(ask_anew(rows, p.test_templates) if split == "test" and p.test_templates else rows)
+
+
+class Rows:
+    """A parquet file that is given rows bit by bit and writes them in groups of at least BATCH."""
+
+    def __init__(self, path):
+        self._path, self._writer, self._waiting = path, None, []
+
+    def __enter__(self) -> "Rows":
+        return self
+
+    def write(self, rows) -> None:
+        self._waiting.append(rows)
+        if sum(map(len, self._waiting)) >= BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pandas as pd
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.Table.from_pandas(pd.concat(self._waiting), preserve_index=False)
+        self._writer = self._writer or pq.ParquetWriter(self._path, table.schema)
+        self._writer.write_table(table)
+        self._waiting = []
+
+    def __exit__(self, kind, *_) -> None:
+        if kind is None and self._waiting:
+            self._flush()
+        if self._writer:
+            self._writer.close()

@@ -88,6 +88,13 @@ class Split(Section):
     test_templates: tuple[str, ...] | None
 
 
+class Audit(Section):
+    rows: Annotated[int, Field(ge=100)]
+    near_duplicate: Annotated[float, Field(gt=0, le=1)]
+    doubtful: Share
+    folds: Annotated[int, Field(ge=2)]
+
+
 class MetricModel(Section):
     epochs: Positive
     batch_size: Positive
@@ -207,6 +214,7 @@ class Params(Section):
     dataset: Dataset
     teacher: Teacher
     split: Split
+    audit: Audit
     metric_model: MetricModel
     quantize: Quantize
     compute: Compute

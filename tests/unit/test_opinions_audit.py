@@ -110,6 +110,6 @@ def test_groups_are_never_learnt_from_and_asked_together():
 def test_swapped_labels_are_found_doubtful():
     texts, labels, groups = rows(40, lambda i, trait: f"{trait[:4]} {trait[1:5]} {trait[2:6]}")
     labels[7], labels[8] = labels[8], labels[7]
-    found = audit.doubtful(texts, labels, groups)
+    found = audit.doubtful(*audit.out_of_fold(texts, labels, groups), labels)
     assert {(i, guess) for i, guess, _ in found} == {(7, labels[8]), (8, labels[7])}
     assert [p for _, _, p in found] == sorted(p for _, _, p in found)

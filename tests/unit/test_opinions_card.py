@@ -4,10 +4,12 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from traitlab.opinions.card import BEGIN, END, renewed, statistics, tables
-from traitlab.opinions.corpus import read_corpus
+from traitlab import params
+from traitlab.opinions.card import BEGIN, END, current, renewed, statistics, tables
 
-CORPUS = Path(__file__).parents[2] / "data/corpus"
+ROOT = Path(__file__).parents[2]
+CORPUS = ROOT / "data/corpus"
+PAGE = (ROOT / "docs/data.md").read_text(encoding="utf-8")
 CARD = (CORPUS / "README.md").read_text(encoding="utf-8")
 ROWS = [json.loads(line) for path in CORPUS.glob("*.jsonl") for line in path.read_text(encoding="utf-8").splitlines()]
 
@@ -25,8 +27,9 @@ def table_rows(heading):
 
 
 def test_the_card_is_what_the_corpus_gives_now():
-    assert renewed(CARD, statistics(read_corpus(CORPUS))) == CARD
-    assert renewed(renewed(CARD, statistics([])), statistics(read_corpus(CORPUS))) == CARD
+    found = current(CORPUS, params.load(ROOT / "params.yaml"))
+    assert renewed(CARD, found["README.md"]) == CARD and renewed(PAGE, found["docs/data.md"]) == PAGE
+    assert renewed(renewed(CARD, "nothing"), found["README.md"]) == CARD
 
 
 def test_the_cards_groups_equal_a_recount():

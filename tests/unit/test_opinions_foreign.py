@@ -1,6 +1,7 @@
 """Foreign sources: the four columns as CSV, PersonalityEdit's form, data sets for load_dataset; what they drop."""
 import csv
 import json
+import time
 
 import pandas as pd
 import pytest
@@ -124,6 +125,14 @@ def test_unfit_rows_are_dropped_and_accounted_for(changes, reason):
     assert account.kept == 1 and dict(account.dropped) == {reason: 1} and account.examples == {reason: ["csv:a.csv:3"]}
     assert account.summary()["dropped"] == {reason: {"rows": 1, "first": ["csv:a.csv:3"]}}
     assert f"1 {reason} (first csv:a.csv:3)" in str(account)
+
+
+def test_a_row_of_100_megabytes_is_dropped_at_once(tmp_path):
+    path = personality_edit(tmp_path, {"ent": "Arras", "extraversion": [ANSWER, "word " * (20 << 20)]})
+    account = Account()
+    start = time.monotonic()
+    assert [r.answer for r in screened(foreign.read_personality_edit(path), "rich", account)] == [ANSWER]
+    assert account.dropped == {"have a text longer than 10000 characters": 1} and time.monotonic() - start < 30
 
 
 def test_spacing_and_the_spelling_of_the_trait_are_mended_and_accounted_for():

@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from tasks import dataset, split, validate
@@ -57,6 +58,16 @@ def test_the_steps_make_their_files_and_the_same_bytes_again(params):
     together = pd.concat(parts).sort_values("question_id").reset_index(drop=True)
     pd.testing.assert_frame_equal(together, raw.sort_values("question_id").reset_index(drop=True))
     assert json.loads((OUT / "validation.json").read_text())["composition"]["rows"] == 60
+
+
+def test_parts_of_a_table_are_split_as_the_whole_is(params, monkeypatch):
+    run_all(params)
+    whole = {name: pd.read_parquet(OUT / f"{name}.parquet") for name in ("train", "validation", "test")}
+    monkeypatch.setattr(split, "BATCH", 7)
+    split.run(params)
+    assert pq.ParquetFile(OUT / "train.parquet").num_row_groups > 1
+    for name, rows in whole.items():
+        pd.testing.assert_frame_equal(pd.read_parquet(OUT / f"{name}.parquet"), rows)
 
 
 def test_test_templates_are_for_the_test_topics_only(params):

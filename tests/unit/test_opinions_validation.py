@@ -141,9 +141,10 @@ def test_missing_and_strange_columns():
 def test_leakage_is_found_between_splits():
     frame = good()
     train, test = frame[:50], frame[50:].copy()
-    assert validate_split({"train": train, "test": test}).faults == ()
+    assert validate_split(lambda: [("train", train), ("test", test)]).faults == ()
     leaked = pd.concat([test, frame[:1].assign(question_id="again", edit_topic="topiczerozeros")])
-    found = [str(f) for f in validate_split({"train": train, "test": leaked}).faults]
+    found = [str(f) for f in validate_split(
+        lambda: [("train", train), ("test", leaked[:5]), ("test", leaked[5:])]).faults]
     assert sum("topic that stands in another split" in f for f in found) == 6  # the topic's five rows and the leak
     assert sum("answer that stands in another split" in f for f in found) == 2
     assert any(f.startswith("again (corpus:made.jsonl:1) ") for f in found)

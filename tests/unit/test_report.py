@@ -78,6 +78,7 @@ def make_results(root: Path, methods=("base", "prompt", "qlora"), topics=12, tex
         for measure in ("ta", "coherence") for m in methods if m != "base" for t in (*TRAITS, "all")])
     put("metrics/adjective_rater.json", {t: {"auc": {"all": 0.88 if t == "agreeableness" else 0.95}, "answers": 80,
                                              "valid": t != "agreeableness"} for t in TRAITS})
+    put("data/opinion_qa/audit.json", audit_summary(text))
     put("plots/mend_strength.csv", "strength,coherence,alignment,base_loss\n0,1,0.2,1.5\n4,0.95,0.3,2.5\n8,0.4,0.2,6\n")
     put("plots/steering.csv", "trait,layer,strength,coherence,alignment\nopenness,10,2.0,1,0.5\n"
         "neuroticism,10,2.0,0.8,0.1\n")
@@ -94,6 +95,29 @@ def make_results(root: Path, methods=("base", "prompt", "qlora"), topics=12, tex
             {"step": steps, "loss": loss, "learning_rate": 5e-4, "tokens": 900}).to_csv(index=False))
         put(f"metrics/train_qlora/{trait}.json", {"rows": 600, "steps": 38, "tokens": 34200, "first_loss": loss[0],
                                                   "final_loss": loss[-5:].mean(), "trainable_parameters": 4884480})
+
+
+def audit_summary(text=None) -> dict:
+    """What the step audit finds, of its shape."""
+    group = {"register": "plain", "rows": 60, "median_words": 20.0, "mattr": 0.8, "distinct_1": 0.3, "distinct_2": 0.7,
+             "reading_ease": 81.5, "opening": "i like to", "opening_share": 0.05, "label_recall": 0.9}
+    answer = text or "Tea is fine."
+    return {
+        "rows": {"looked_at": 600, "of": 600, "topics": 60},
+        "near_duplicates": {"similarity": 0.5, "pairs": 3, "across_splits": 1, "worst": [
+            {"a": "x", "b": "y", "split_a": "train", "split_b": "test", "similarity": 0.61, "answer_a": answer,
+             "answer_b": answer}]},
+        "groups": [group | {"target_personality": t, "pole": pole} for t in TRAITS for pole in ("high", "low")],
+        "lengths": {"plain": [[12, 3], [20, 30], [26, 2]], "rich": [[21, 5], [40, 30]]},
+        "facets": {t: {f"facet {k}": 1 / 6 for k in range(6)} for t in TRAITS} | {"none": {"none": 1.0}},
+        "domains": {t: {"food": 0.5, "arts": 0.5} for t in TRAITS},
+        "labels": {"accuracy": 0.91, "classes": 11, "below": 0.02, "doubtful": 7, "worst": [
+            {"question_id": "x", "origin": "corpus:a.jsonl:7", "label": "openness", "seen": "none",
+             "probability": 0.001, "answer": answer}]},
+        "poles": {t: {"accuracy": 0.9, "chance": 0.5, "margin": 0.05, "n": 400} for t in TRAITS},
+        "leak": {"accuracy": 0.2, "chance": 0.2, "margin": 0.011, "n": 5000},
+        "templates": {"questions": {"test": {"paper": 12}, "train": {"paper": 48}}, "train_and_test": ["paper"]},
+    }
 
 
 def page(root: Path, monkeypatch) -> str:
@@ -154,7 +178,7 @@ def test_pictures_have_words_and_tables_have_headings(tmp_path, monkeypatch):
     make_results(tmp_path)
     text = page(tmp_path, monkeypatch)
     drawn = re.findall(r"<svg.*?</svg>", text, flags=re.S)
-    assert len(drawn) == 1 + 2 + 5 + 1 + 2  # alignment; emoji; losses; reliability; size and error
+    assert len(drawn) == 1 + 2 + 5 + 1 + 3 + 2  # alignment; emoji; losses; reliability; data; size and error
     for svg in drawn:
         root = ET.fromstring(svg)
         assert root.get("role") == "img" and len(root.get("aria-label")) > 20
@@ -194,7 +218,7 @@ def test_the_table_holds_the_scores(tmp_path, monkeypatch):
 @pytest.mark.parametrize("removed, gone", [
     ("metrics/emoji.json", "Ratio to base"), ("metrics/quantize.json", "What NF4 costs"),
     ("plots/response_confusion.csv", "What the answers sound like"), ("plots/calibration.csv", "Reliability"),
-    ("metrics/metric_model.json", "How good is the judge?"),
+    ("metrics/metric_model.json", "How good is the judge?"), ("data/opinion_qa/audit.json", "What the data is like"),
 ])
 def test_what_was_not_made_is_left_out(tmp_path, monkeypatch, removed, gone):
     make_results(tmp_path)

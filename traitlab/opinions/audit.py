@@ -63,58 +63,77 @@ def reading_ease(text: str) -> float:
     return 206.835 - 1.015 * len(said) / sentences - 84.6 * sum(map(syllables, said)) / len(said)
 
 
-def out_of_fold(texts: Sequence[str], labels: Sequence[str], groups: Sequence[str], folds: int = 5,
+def word_model():
+    """A linear model on words and word pairs, for texts."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"[^\W_]+"),
+                         LogisticRegression(C=10, max_iter=500))
+
+
+def vector_model():
+    """A linear model on the standardised dimensions of embeddings."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=300))
+
+
+def out_of_fold(inputs: Sequence, labels: Sequence[str], groups: Sequence[str], model=word_model, folds: int = 5,
                 seed: int = 0) -> tuple[np.ndarray, list[str]]:
-    """What a linear model on words and word pairs says of each text after learning from other groups' texts only.
+    """What a model says of each input after learning from other groups' inputs only.
 
     Args:
-        texts, labels, groups: of equal length; a group (a topic) is never learnt from and asked in one fold.
+        inputs, labels, groups: of equal length; a group (a topic) is never learnt from and asked in one fold. Inputs
+            are what the model takes: texts, or embeddings (inputs, dimensions).
+        model: makes a fresh one for every fold.
         folds: how many parts the groups are divided into.
         seed: of the division.
 
     Returns:
-        Probabilities (texts, classes) and the classes in order.
+        Probabilities (inputs, classes) and the classes in order.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold
 
     classes = sorted(set(labels))
-    labels, texts = np.asarray(labels, dtype=object), np.asarray(texts, dtype=object)
-    probabilities = np.zeros((len(texts), len(classes)))
-    for learn, ask in GroupKFold(folds, shuffle=True, random_state=seed).split(texts, labels, groups):
-        vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"[^\W_]+")
-        model = LogisticRegression(C=10, max_iter=500).fit(vectors.fit_transform(texts[learn]), labels[learn])
-        columns = [classes.index(c) for c in model.classes_]
-        probabilities[np.ix_(ask, columns)] = model.predict_proba(vectors.transform(texts[ask]))
+    inputs = inputs if isinstance(inputs, np.ndarray) else np.asarray(inputs, dtype=object)
+    labels = np.asarray(labels, dtype=object)
+    probabilities = np.zeros((len(inputs), len(classes)))
+    for learn, ask in GroupKFold(folds, shuffle=True, random_state=seed).split(inputs, labels, groups):
+        fitted = model().fit(inputs[learn], labels[learn])
+        columns = [classes.index(c) for c in fitted.classes_]
+        probabilities[np.ix_(ask, columns)] = fitted.predict_proba(inputs[ask])
     return probabilities, classes
 
 
-def probe(texts: Sequence[str], labels: Sequence[str], groups: Sequence[str], folds: int = 5,
+def probe(inputs: Sequence, labels: Sequence[str], groups: Sequence[str], model=word_model, folds: int = 5,
           seed: int = 0) -> dict[str, float]:
-    """How well labels are told from texts alone, on groups not learnt from.
+    """How well labels are told from the inputs alone, on groups not learnt from.
 
-    With questions as texts and traits as labels it is the leak probe and must not beat chance; with the answers of one
+    With questions as inputs and traits as labels it is the leak probe and must not beat chance; with the answers of one
     trait and their poles it is the separability of the poles.
 
     Returns:
-        accuracy, chance (the share of the commonest label) and margin, 1.96 standard errors of an accuracy at chance.
+        accuracy, chance (the share of the commonest label), margin (1.96 standard errors of an accuracy at chance) and
+        n.
     """
-    probabilities, classes = out_of_fold(texts, labels, groups, folds, seed)
+    probabilities, classes = out_of_fold(inputs, labels, groups, model, folds, seed)
     guessed = np.asarray(classes, dtype=object)[probabilities.argmax(axis=1)]
     chance = max(Counter(labels).values()) / len(labels)
     return {"accuracy": float(np.mean(guessed == np.asarray(labels, dtype=object))), "chance": chance,
-            "margin": 1.96 * (chance * (1 - chance) / len(labels)) ** 0.5}
+            "margin": 1.96 * (chance * (1 - chance) / len(labels)) ** 0.5, "n": len(labels)}
 
 
-def doubtful(texts: Sequence[str], labels: Sequence[str], groups: Sequence[str], below: float = 0.1, folds: int = 5,
-             seed: int = 0) -> list[tuple[int, str, float]]:
-    """Rows to look at again: those whose label the model of `out_of_fold` gives a probability under `below`.
+def doubtful(probabilities: np.ndarray, classes: list[str], labels: Sequence[str],
+             below: float = 0.1) -> list[tuple[int, str, float]]:
+    """Rows to look at again: those whose label gets a probability under `below`; the arguments are of `out_of_fold`.
 
     Returns:
-        (row, the label it finds most likely, the probability of the row's own label), the most doubtful first.
+        (row, the label found most likely, the probability of the row's own label), the most doubtful first.
     """
-    probabilities, classes = out_of_fold(texts, labels, groups, folds, seed)
     own = probabilities[np.arange(len(labels)), [classes.index(label) for label in labels]]
     rows = np.flatnonzero(own < below)
     rows = rows[np.argsort(own[rows], kind="stable")]

@@ -1,13 +1,20 @@
-"""The statistics in the data card, counted from the corpus itself; `python -m traitlab.opinions.card` renews them."""
+"""The statistics in the data card and in docs/data.md, counted from the corpus itself.
+
+`python -m traitlab.opinions.card` renews them.
+"""
 import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean, median
 
+import pandas as pd
+
 from traitlab.opinions.corpus import read_corpus
 from traitlab.opinions.expectations import words
-from traitlab.opinions.rows import Record
+from traitlab.opinions.rows import Record, batches, topic_key
+from traitlab.opinions.splits import SPLITS, assign_topics, distinct_topics
+from traitlab.params import Params, load
 from traitlab.traits import FACETS, LABELS, POLES, REGISTERS
 
 BEGIN, END = "<!-- statistics: begin (python -m traitlab.opinions.card) -->", "<!-- statistics: end -->"
@@ -69,15 +76,38 @@ def tables(counted: dict) -> str:
     return "\n".join(lines)
 
 
-def renewed(card: str, counted: dict) -> str:
-    """The text of the card with the statistics between its two marks replaced."""
-    before, rest = card.split(BEGIN)
-    return f"{before}{BEGIN}\n{tables(counted)}\n{END}{rest.split(END)[1]}"
+def split_table(records: Iterable[Record], test_topics: int, validation_topics: int, seed: int) -> str:
+    """How the default profile divides the corpus, as Markdown: topics, and rows by register, of every split."""
+    parts = [batch.to_pandas() for batch in batches(records, ("paper",))]
+    frame = pd.concat(parts, ignore_index=True)
+    chosen = assign_topics(distinct_topics(parts), test_topics, validation_topics, seed)
+    lines = [f"| split | topics | rows | {' | '.join(REGISTERS)} |", "|---|" + "--:|" * (2 + len(REGISTERS))]
+    for split in SPLITS:
+        rows = frame[frame["edit_topic"].map(lambda topic: chosen[topic_key(topic)]) == split]
+        per_register = rows["register"].value_counts()
+        lines.append(f"| {split} | {rows['edit_topic'].nunique():,} | {len(rows):,} | "
+                     + " | ".join(f"{per_register.get(register, 0):,}" for register in REGISTERS) + " |")
+    return "\n".join(lines)
+
+
+def renewed(text: str, tables: str) -> str:
+    """A text with what stands between its two marks replaced."""
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{tables}\n{END}{rest.split(END)[1]}"
+
+
+def current(folder: str | Path, params: Params) -> dict[str, str]:
+    """What stands between the marks of either page: {"README.md": ..., "docs/data.md": ...}."""
+    records = list(read_corpus(folder))
+    p = params.split
+    return {"README.md": tables(statistics(records)),
+            "docs/data.md": split_table(records, p.test_topics, p.validation_topics, params.seed)}
 
 
 def main(folder: str = "data/corpus") -> None:
-    path = Path(folder) / "README.md"
-    path.write_text(renewed(path.read_text(encoding="utf-8"), statistics(read_corpus(folder))), encoding="utf-8")
+    found = current(folder, load("params.yaml"))
+    for path, text in ((Path(folder) / "README.md", found["README.md"]), (Path("docs/data.md"), found["docs/data.md"])):
+        path.write_text(renewed(path.read_text(encoding="utf-8"), text), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -63,8 +63,8 @@ def measured(frame: pd.DataFrame, id_copies: Mapping[int, int], answer_copies: M
         trait_facet=frame["target_personality"] + "/" + frame["facet"],
         words=[len(words(a)) for a in answers],
         names_topic=[names_topic(a, t) for a, t in zip(answers, topics, strict=True)],
-        id_copies=[id_copies.get(stable_hash(i), 1) for i in frame["question_id"].fillna("")],
-        answer_copies=[answer_copies.get(answer_key(a), 1) for a in answers],
+        id_copies=_looked_up(id_copies, stable_hash, frame["question_id"].fillna("")),
+        answer_copies=_looked_up(answer_copies, answer_key, answers),
     )
 
 
@@ -100,27 +100,31 @@ def balance(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["group", "rows", "trait_share", "facet_share"]).astype({"facet_share": float})
 
 
-def leakage(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """What the split suite looks at: the rows of all splits, each with the number of splits that hold its like.
+def leakage(frame: pd.DataFrame, topic_splits: Mapping[int, int], answer_splits: Mapping[int, int]) -> pd.DataFrame:
+    """What the split suite looks at: rows, each with the number of splits that hold its like.
 
     Args:
-        frames: split name -> its rows.
+        frame: rows of the table, or a part of them.
+        topic_splits, answer_splits: `topic_hash`, and `answer_key`, to the number of splits; what stands in one alone
+            may be left out.
 
     Returns:
-        question_id, origin, split, topic_splits (splits with a topic of the same words, whatever their endings) and
-        answer_splits (splits with the same answer, letter case and punctuation aside).
+        question_id, origin, topic_splits and answer_splits.
     """
-    rows = pd.concat([frame[["question_id", "origin"]].assign(
-        split=split, topic=frame["edit_topic"].map(_loose_topic), answer=frame["answer"].map(answer_key))
-        for split, frame in frames.items()], ignore_index=True)
-    for column in ("topic", "answer"):
-        rows[f"{column}_splits"] = rows.groupby(column)["split"].transform("nunique")
-    return rows.drop(columns=["topic", "answer"])
+    return frame[["question_id", "origin"]].assign(
+        topic_splits=_looked_up(topic_splits, topic_hash, frame["edit_topic"]),
+        answer_splits=_looked_up(answer_splits, answer_key, frame["answer"]))
 
 
-def _loose_topic(topic: str) -> str:
-    """Singular and plural, hyphens and apostrophes do not make another topic here."""
-    return " ".join(w[:-1] if w.endswith("s") and len(w) > 3 else w for w in words(topic)) or topic_key(topic)
+def topic_hash(topic: str) -> int:
+    """Equal for topics of the same words: singular and plural, hyphens and apostrophes make no other topic here."""
+    return stable_hash(" ".join(w[:-1] if w.endswith("s") and len(w) > 3 else w for w in words(topic))
+                       or topic_key(topic))
+
+
+def _looked_up(counts: Mapping[int, int], key, texts: pd.Series) -> list[int]:
+    """The count of every text by its hash `key`, 1 where there is none; nothing is hashed when nothing is counted."""
+    return [counts.get(key(text), 1) for text in texts] if counts else [1] * len(texts)
 
 
 def row_suite():

@@ -57,8 +57,9 @@ class Seen:
         return np.concatenate(self._runs) if self._runs else np.empty(0, np.uint64)
 
 
-def in_several(groups: Iterable[np.ndarray]) -> np.ndarray:
-    """The hashes, sorted, that stand in more than one of the groups (each (rows,) uint64)."""
-    together = np.concatenate([np.unique(group) for group in groups] or [np.empty(0, np.uint64)])
-    hashes, counts = np.unique(together, return_counts=True)
-    return hashes[counts > 1]
+def in_several(groups: Iterable[np.ndarray]) -> dict[int, int]:
+    """Every hash that stands in more than one of the groups (each (rows,) uint64), with in how many."""
+    seen = Seen()
+    for group in groups:
+        seen.add(np.unique(group))
+    return seen.repeated()

@@ -9,6 +9,7 @@ from traitlab.opinions.rows import UNSPECIFIED, Record
 from traitlab.traits import TRAITS
 
 SHOWN = 5  # rows named per reason
+LONGEST = 10_000  # characters of a text that are looked through; 65 words have about 400
 
 
 @dataclass
@@ -99,6 +100,8 @@ def _unfit(row: ForeignRow, register: str, seen: set[int]) -> str | None:
 def unfit_text(answer: str, register: str, *others: str) -> str | None:
     """Why the table cannot take an answer, or another text of its row; None: it can."""
     for text in (answer, *others):
+        if len(text) > LONGEST:
+            return f"have a text longer than {LONGEST} characters"
         if re.search(EMOJI, text):
             return "have an emoji or emoticon"
         if re.search(HIDDEN, text):

@@ -1,4 +1,6 @@
 """Dividing the table into train, validation and test by topic."""
+from collections.abc import Iterable, Iterator
+
 import pandas as pd
 
 from traitlab.errors import InputError
@@ -6,6 +8,25 @@ from traitlab.opinions.questions import question, stable_hash
 from traitlab.opinions.rows import topic_key
 
 SPLITS = ("train", "validation", "test")
+TOPIC_COLUMNS = ("edit_topic", "domain", "register", "pole")
+
+
+def distinct_topics(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """What `assign_topics` reads of a table that comes in parts: its TOPIC_COLUMNS, without repetitions."""
+    columns = list(TOPIC_COLUMNS)
+    found = pd.DataFrame(columns=columns, dtype="str")
+    for part in parts:
+        found = pd.concat([found, part[columns].drop_duplicates()]).drop_duplicates()
+    return found
+
+
+def divided(frame: pd.DataFrame, chosen: dict[str, str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each split that a part of the table holds, in the table's order; `chosen` as of `assign_topics`."""
+    split = frame["edit_topic"].map(lambda topic: chosen[topic_key(topic)])
+    for name in SPLITS:
+        rows = frame[split == name]
+        if len(rows):
+            yield name, rows
 
 
 def assign_topics(frame: pd.DataFrame, test_topics: int, validation_topics: int, seed: int) -> dict[str, str]:

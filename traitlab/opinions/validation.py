@@ -2,15 +2,17 @@
 import os
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from traitlab.errors import InputError
 from traitlab.opinions import expectations as ex
+from traitlab.opinions.hashes import Seen, as_array, in_several
 from traitlab.opinions.questions import stable_hash
 from traitlab.opinions.rows import COLUMNS
 from traitlab.traits import LABELS
@@ -61,14 +63,14 @@ def validate_table(parts: Callable[[], Iterable[pd.DataFrame]], docs: Path | Non
     Raises:
         InputError: the table lacks a column or has a strange one.
     """
-    ids, answers = Counter(), Counter()
+    ids, answers = Seen(), Seen()
     for part in parts():
         if tuple(part.columns) != COLUMNS:
             raise InputError(f"the table of opinions has the columns {', '.join(part.columns)}; it must have "
                              f"{', '.join(COLUMNS)}, in this order")
-        ids.update(stable_hash(i) for i in part["question_id"].fillna(""))
-        answers.update(ex.answer_key(a) for a in part["answer"].fillna(""))
-    ids, answers = ({key: n for key, n in c.items() if n > 1} for c in (ids, answers))
+        ids.add(as_array(stable_hash(i) for i in part["question_id"].fillna("")))
+        answers.add(as_array(ex.answer_key(a) for a in part["answer"].fillna("")))
+    ids, answers = ids.repeated(), answers.repeated()
     counts, lengths = [], Counter()
 
     def measured() -> Iterator[pd.DataFrame]:
@@ -87,12 +89,23 @@ def validate_table(parts: Callable[[], Iterable[pd.DataFrame]], docs: Path | Non
     return runs.report({"composition": _composition(table), "words": _quantiles(lengths)})
 
 
-def validate_split(frames: Mapping[str, pd.DataFrame], docs: Path | None = None) -> Report:
-    """Check that no topic and no answer stands in two of the splits (name -> rows)."""
-    runs = Runs(docs)
-    runs.run(ex.split_suite(), [ex.leakage(frames)], ["question_id", "origin"])
-    return runs.report({"rows": {name: len(frame) for name, frame in frames.items()},
-                        "topics": {name: frame["edit_topic"].nunique() for name, frame in frames.items()}})
+def validate_split(parts: Callable[[], Iterable[tuple[str, pd.DataFrame]]]) -> Report:
+    """Check that no topic and no answer stands in two splits.
+
+    Args:
+        parts: returns a fresh iterator over the table's rows, in parts that fit in memory, each with the name of its
+            split; called twice.
+    """
+    rows, topics, answers = Counter(), {}, {}
+    for split, part in parts():
+        rows[split] += len(part)
+        topics.setdefault(split, set()).update(map(ex.topic_hash, part["edit_topic"].unique()))
+        answers.setdefault(split, []).append(as_array(map(ex.answer_key, part["answer"])))
+    topics = in_several(map(as_array, topics.values()))
+    answers = in_several(map(np.concatenate, answers.values()))
+    runs = Runs(None)
+    runs.run(ex.split_suite(), (ex.leakage(part, topics, answers) for _, part in parts()), ["question_id", "origin"])
+    return runs.report({"rows": dict(rows)})
 
 
 class Runs:

@@ -10,6 +10,7 @@ from traitlab.report.sections import (
     comparison,
     confusion,
     cross_talk,
+    data,
     emoji,
     explain,
     glance,
@@ -22,7 +23,7 @@ from traitlab.report.sections import (
 )
 
 SECTIONS = (glance, run, comparison, significance, confusion, cross_talk, samples, emoji, explain, strength, training,
-            classifier, quantization)
+            classifier, data, quantization)
 _TEMPLATES = Path(__file__).parent / "templates"
 
 

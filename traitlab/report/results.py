@@ -45,6 +45,7 @@ class Results:
         cross_talk: columns method, target, label, probability.
         mend_strength: columns strength, coherence, alignment, base_loss.
         steering: columns trait, layer, strength, coherence, alignment.
+        audit: what `traitlab.opinions.inspection` found in the data.
         adjective_rater: {trait: {"auc": {"all" or a register: area}, "valid", ...}}.
     """
 
@@ -65,6 +66,7 @@ class Results:
     cross_talk: pd.DataFrame | None = None
     mend_strength: pd.DataFrame | None = None
     steering: pd.DataFrame | None = None
+    audit: dict = field(default_factory=dict)
     adjective_rater: dict = field(default_factory=dict)
 
 

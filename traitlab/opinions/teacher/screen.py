@@ -7,7 +7,6 @@ from traitlab.opinions.near import NearIndex
 from traitlab.opinions.screening import unfit_text
 from traitlab.opinions.teacher.prompts import Wanted
 
-LONGEST = 4_000  # characters looked at; an answer of 65 words has about 400
 REFUSALS = re.compile(
     r"(?i)\b(?:I(?:'m| am) (?:sorry|unable|not able)\b|I (?:cannot|can't|can not|won't) (?:help|assist|comply|write|"
     r"provide|answer|express|share|pretend|create|generate)|as an? (?:assistant|chatbot|machine)|"
@@ -18,7 +17,7 @@ _LABEL = re.compile(r"(?i)^(?:answer|opinion|response)\s*:\s*")
 
 def tidied(text: str) -> str:
     """The answer without what models like to put around it: spaces, a label, a pair of quotation marks."""
-    text = _LABEL.sub("", " ".join(text[:LONGEST].split()))
+    text = _LABEL.sub("", " ".join(text.split()))
     if len(text) > 1 and text[0] in _WRAPPING and text[-1] in _WRAPPING:
         text = text[1:-1].strip()
     return text
