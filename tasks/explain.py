@@ -11,7 +11,7 @@ from traitlab.errors import InputError
 from traitlab.explain.activations import Rows
 from traitlab.explain.emoji_tokens import emoji_tokens
 from traitlab.explain.explanation import Explanation, Subject
-from traitlab.explain.in_context import EMOJI_QUESTIONS, WORD_QUESTIONS, agreement, most_frequent
+from traitlab.explain.in_context import EMOJI_QUESTIONS, WORD_QUESTIONS, agreement, most_frequent, of_the_questions
 from traitlab.language_model.generation import Sampling, generate
 from traitlab.language_model.low_rank import load_adapter
 from traitlab.language_model.model import LanguageModel
@@ -86,7 +86,7 @@ def _in_context(lm, personas, params, responses, traits) -> dict:
         said[name][kind].append(lm.decode(answer.ids))
     result = {}
     for name in everyone:
-        named = most_frequent([*said[name]["words"], *said[name]["emoji"]])
+        named = most_frequent([*said[name]["words"], *said[name]["emoji"]], leave_out=of_the_questions())
         result[name] = {"named": named, "answers": sum(map(len, said[name].values())),
                         "examples": {kind: texts[:2] for kind, texts in said[name].items()}}
     base_named = [word for word, _ in result["base"]["named"]]

@@ -277,6 +277,7 @@ def test_compared_by_hand():
 
 def test_words_and_emoji_named():
     texts = ["I love love the \u2764 and the sun!", "Sun, I don't know \u2764\ufe0f\U0001f600"]
+    assert most_frequent(texts, 2, leave_out={"sun"}) == [["\u2764\ufe0f", 2], ["know", 1]]
     assert most_frequent(texts, 3) == [["sun", 2], ["\u2764\ufe0f", 2], ["know", 1]]
 
 

@@ -77,6 +77,11 @@ class Explanation:
     def _mean(self, model: str, kind: str) -> float:
         return float(np.concatenate([m[kinds[kind]] for m, kinds in zip(self.masses[model], self.kinds)]).mean())
 
+    def _differences(self, tuned, base) -> dict:
+        """Differences of means and z-scores by kind of position; a kind that does not occur is left out."""
+        return {kind: where.standardized_difference(tuned[self.kind_of == k], base[self.kind_of == k])
+                for k, kind in enumerate(KINDS) if (self.kind_of == k).any()}
+
     def shift(self) -> dict:
         """{kind or "all": {"positions", "base", "tuned": mean log-mass, "change": estimate}} over all topics."""
         topics = sorted(set(self.rows.topics))
@@ -98,8 +103,7 @@ class Explanation:
     def found_neurons(self) -> dict:
         """The found neurons, the weightiest first, with what is known of each, and how they lie among all neurons."""
         (base, base_stream), (tuned, _) = self.states["base"], self.states["tuned"]
-        by_kind = {kind: where.standardized_difference(tuned[self.kind_of == k], base[self.kind_of == k])
-                   for k, kind in enumerate(KINDS) if (self.kind_of == k).any()}
+        by_kind = self._differences(tuned, base)
         last = base_stream[self.kind_of == 0, -1]
         normalized = self.lm.model.get_decoder().norm(last.to(self.lm.device, self.lm.model.dtype))
         direction = where.emoji_direction(self.lm, normalized, self.tokens)
@@ -126,16 +130,16 @@ class Explanation:
     def stream(self) -> dict:
         """Directions of the residual stream: the dimensions that moved most by z-score, and the massive ones."""
         (_, base), (_, tuned) = self.states["base"], self.states["tuned"]
-        likely, controls = self.kind_of == 0, self.kind_of == 1
-        difference, z = where.standardized_difference(tuned[likely], base[likely])
-        _, z_control = where.standardized_difference(tuned[controls], base[controls])
+        by_kind = self._differences(tuned, base)
+        difference, z = by_kind["likely"]
+        z_control = by_kind.get("punctuation", (None, None))[1]
         massive = where.massive_dimensions(base)
         first = top_neurons(z.abs(), SHOWN)
         shown = sorted({(layer, d) for layer, dims in first.items() for d in dims},
                        key=lambda pair: -abs(float(z[pair])))
         tell = lambda pair: {  # noqa: E731
             "layer": pair[0], "dimension": pair[1], "difference": float(difference[pair]), "z": float(z[pair]),
-            "z_punctuation": float(z_control[pair]), "massive": bool(massive[pair])}
+            "z_punctuation": None if z_control is None else float(z_control[pair]), "massive": bool(massive[pair])}
         dims = massive.sum(dim=0)
         return {"top": [tell(pair) for pair in shown],
                 "massive": [{"dimension": int(d), "layers": int(dims[d]),

@@ -1,6 +1,6 @@
 """What a model says of itself: which words and emoji it names when asked, against what was measured."""
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from traitlab.emoji.segmentation import find_emoji, qualified
 from traitlab.emoji.statistics import content_words
@@ -19,14 +19,24 @@ EMOJI_QUESTIONS = (
 )
 
 
-def most_frequent(texts: Sequence[str], count: int = 50) -> list[list]:
+def most_frequent(texts: Sequence[str], count: int = 50, leave_out: Collection[str] = ()) -> list[list]:
     """[[word or emoji, texts that hold it]], most frequent first, then in alphabetical order.
 
     An answer counts once, however often it repeats itself.
+
+    Args:
+        leave_out: words that do not count, such as those of the question.
     """
     seen = Counter(item for text in texts for item in {*content_words(text),
-                                                       *(qualified(emoji.text) for emoji in find_emoji(text))})
+                                                       *(qualified(emoji.text) for emoji in find_emoji(text))}
+                   if item not in leave_out)
     return [list(pair) for pair in sorted(seen.items(), key=lambda pair: (-pair[1], pair[0]))[:count]]
+
+
+def of_the_questions() -> set[str]:
+    """Content words of the questions, and their plurals: an answer that takes them up says nothing of its own."""
+    words = {word for question in (*WORD_QUESTIONS, *EMOJI_QUESTIONS) for word in content_words(question)}
+    return words | {f"{word}s" for word in words} | {word.removesuffix("s") for word in words}
 
 
 def agreement(named: Sequence[str], measured: Sequence[str]) -> dict:

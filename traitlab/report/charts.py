@@ -1,6 +1,4 @@
 """The report's charts as inline SVG; colours come from the page's style, so they follow light and dark."""
-import math
-
 import pandas as pd
 from markupsafe import Markup
 
@@ -234,7 +232,8 @@ def layer_curves(curves: dict[str, list[float]], name: str, span: tuple[float, f
     layers = max(map(len, curves.values()))
     x, y = Scale(1.0, float(max(2, layers)), left, width - 12), log_scale(span, bottom, 34)
     parts = [text(left, 17, name, class_="panel-name")]
-    for tick in [t for t in y.ticks() if round(math.log10(t)) % 2 == 0 and t < y.high]:
+    ticks = y.ticks()
+    for tick in ticks[:: -(-len(ticks) // 5)]:
         parts += [line(left, y(tick), width - 12, y(tick), class_="grid"),
                   text(left - 6, y(tick) + 4, number(tick, "tick"), "end", class_="tick")]
     parts += [text(x(t), bottom + 16, f"{t:g}", "middle", class_="tick") for t in x.ticks(4)]

@@ -10,6 +10,7 @@ from traitlab.report.results import Results, traits_of
 ID, TITLE = "explain", "Why emoji became likelier or less likely"
 THRESHOLD = 5  # times the effect of random neurons
 KINDS = {"likely": "where an emoji is likely", "punctuation": "behind other marks", "plain": "elsewhere"}
+MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 INTERVENTIONS = {  # series of the chart
     "base values": "base’s values into QLoRA", "tuned values": "QLoRA’s values into base",
     "mean": "held at their mean in QLoRA"}
@@ -108,13 +109,19 @@ def _alignment(trait, alignment) -> dict:
 
 
 def _adapter(cut, name, found) -> dict:
-    parts = list(dict.fromkeys(part for ways in found.values() for part in ways))
+    parts = sorted({part for ways in found.values() for part in ways}, key=_place)
     return {"name": name, "figure": charts.effects(
         {part: {f"{way} it": _mean([found[t][part][way] for t in found if part in found[t]]) for way in
                 ("without", "only")} for part in parts},
         f"Share of the emoji shift that hangs on {name} of the adapter, mean over the traits.",
-        "share of the shift (mean over the traits; dots: trait by trait)"),
+        "share of the shift (mean over the traits; dots: the traits)"),
         "cut": cut}
+
+
+def _place(part: str) -> tuple:
+    """Layers in their order; modules as the data flow through them."""
+    low = part.partition("-")[0]
+    return int(low) if low.isdigit() else 0, MODULES.index(part) if part in MODULES else len(MODULES), part
 
 
 def _mean(estimates) -> dict:
@@ -161,7 +168,7 @@ def _own(said, traits) -> dict | None:
     rows = []
     for name in ("base", *(t for t in traits if t in said)):
         words = [word for word, _ in said[name]["named"]]
-        row = {"name": name, "words": ", ".join(w for w in words if w[0].isalpha())[:260],
+        row = {"name": name, "words": ", ".join([w for w in words if w[0].isalpha()][:30]),
                "emoji": "\u2009".join(w for w in words if not w[0].isalpha()) or MISSING, "cells": [], "ranks": MISSING}
         if name != "base":
             row["cells"] = [f"{said[name][mine]['overlap']} (control {said[name][f'control_{mine}']['overlap']})"
