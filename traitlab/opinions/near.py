@@ -45,19 +45,21 @@ class NearIndex:
 
         None is wrong; one just above a threshold of 0.5 is missed with probability 0.13, of 0.6 with 0.012.
         """
-        return self._near(shingles(text, self._size))
+        own = shingles(text, self._size)
+        return self._near(own, self._places(own))
 
     def add(self, text: str) -> list[tuple[int, float]]:
         """The same, and the text counts as an earlier one from now on."""
         own = shingles(text, self._size)
-        found = self._near(own)
-        for place in self._places(own):
+        places = self._places(own)
+        found = self._near(own, places)
+        for place in places:
             self._buckets[place].append(len(self._sets))
         self._sets.append(own)
         return found
 
-    def _near(self, own: set[int]) -> list[tuple[int, float]]:
-        met = sorted({i for place in self._places(own) for i in self._buckets.get(place, ())})
+    def _near(self, own: set[int], places: list[tuple[int, bytes]]) -> list[tuple[int, float]]:
+        met = sorted({i for place in places for i in self._buckets.get(place, ())})
         measured = ((i, jaccard(own, self._sets[i])) for i in met)
         return [(i, s) for i, s in measured if s >= self._threshold]
 
