@@ -67,9 +67,10 @@ def read(lm: LanguageModel, rows: list[tuple[Persona, tuple[str, str]]]) -> dict
     found = {}
     for batch in answer_batches(lm, ready.prompts, answers, ready.adapters, ready.mixes):
         for i, states in zip(batch.rows, batch.states):
-            log_probs = lm.logits(states).log_softmax(dim=-1)
-            target = torch.tensor(answers[i], device=log_probs.device)[:, None]
-            found[i] = Reading(log_probs.gather(1, target).double().mean().item(), states.clone())
+            logits = lm.logits(states)
+            target = torch.tensor(answers[i], device=logits.device)[:, None]
+            log_probs = logits.gather(1, target)[:, 0] - logits.logsumexp(dim=-1)
+            found[i] = Reading(log_probs.double().mean().item(), states.clone())
     return {key: found[i] for i, key in enumerate(asked)}
 
 

@@ -15,15 +15,16 @@ from traitlab.params import Params
 RAW = "data/opinion_qa/raw.parquet"
 
 
-def run(params: Params) -> None:
+def run(params: Params, batch: int = BATCH) -> None:
+    """Args: batch: rows held in memory at a time."""
     p = params.split
     if p.test_templates is not None:
         check_templates(p.test_templates, "split.test_templates")
-    topics = distinct_topics(parquet_parts(RAW, BATCH, list(TOPIC_COLUMNS)))
+    topics = distinct_topics(parquet_parts(RAW, batch, list(TOPIC_COLUMNS)))
     chosen = assign_topics(topics, p.test_topics, p.validation_topics, params.seed)
 
     def parts() -> Iterator:
-        for part in parquet_parts(RAW, BATCH):
+        for part in parquet_parts(RAW, batch):
             yield from divided(part, chosen)
 
     validate_split(parts).check(f"{RAW}, divided into train, validation and test")
@@ -32,22 +33,22 @@ def run(params: Params) -> None:
         for split, rows in parts():
             if split not in writers:
                 new = stack.enter_context(replacing(f"data/opinion_qa/{split}.parquet"))
-                writers[split] = stack.enter_context(Rows(new))
+                writers[split] = stack.enter_context(Rows(new, batch))
             writers[split].write(ask_anew(rows, p.test_templates) if split == "test" and p.test_templates else rows)
 
 
 class Rows:
-    """A parquet file that is given rows bit by bit and writes them in groups of at least BATCH."""
+    """A parquet file that is given rows bit by bit and writes them in groups of at least `batch`."""
 
-    def __init__(self, path):
-        self._path, self._writer, self._waiting = path, None, []
+    def __init__(self, path, batch: int):
+        self._path, self._batch, self._writer, self._waiting = path, batch, None, []
 
     def __enter__(self) -> "Rows":
         return self
 
     def write(self, rows) -> None:
         self._waiting.append(rows)
-        if sum(map(len, self._waiting)) >= BATCH:
+        if sum(map(len, self._waiting)) >= self._batch:
             self._flush()
 
     def _flush(self) -> None:

@@ -31,9 +31,9 @@ PLAN = wanted([("Jazz", "arts"), ("Tea", "food"), ("Chess", "hobbies")], ["plain
 class Server(ThreadingHTTPServer):
     """Answers chat completions; `troubles` are names of `Handler` methods, each met by one request, in order."""
 
-    def __init__(self, troubles=(), answer=None, wait=0.0):
+    def __init__(self, troubles=(), answer=None, wait=0.0, finish="stop"):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.troubles, self.answer, self.wait = list(troubles), answer or good, wait
+        self.troubles, self.answer, self.wait, self.finish = list(troubles), answer or good, wait, finish
         self.bodies, self.keys, self.lock = [], set(), threading.Lock()
         self.under_way = self.most_under_way = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
                 getattr(self, trouble)()
             else:
                 time.sleep(server.wait)
-                self.say(completion(server.answer(body)))
+                self.say(completion(server.answer(body), server.finish))
         finally:
             with server.lock:
                 server.under_way -= 1
@@ -141,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def completion(text, finish="stop"):
+def completion(text, finish):
     return {"id": "1", "object": "chat.completion", "model": "m", "created": 1,
             "choices": [{"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}],
             "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}}
@@ -278,13 +278,9 @@ def test_copies_and_near_copies_are_refused_and_given_up_after_the_last_attempt(
     assert max(seeds.values()) == 1, "no asking is repeated"
 
 
-def test_an_answer_that_was_cut_off_is_refused(serve, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules[__name__], "completion", lambda text: completion_of(text, "length"))
-    progress = ask(serve().url, tmp_path, PLAN[:1], attempts=1)
+def test_an_answer_that_was_cut_off_is_refused(serve, tmp_path):
+    progress = ask(serve(finish="length").url, tmp_path, PLAN[:1], attempts=1)
     assert progress.account.dropped == {"break off before their end": 1}
-
-
-completion_of = completion
 
 
 def step(folder, wait=True):

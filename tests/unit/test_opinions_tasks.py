@@ -60,11 +60,10 @@ def test_the_steps_make_their_files_and_the_same_bytes_again(params):
     assert json.loads((OUT / "validation.json").read_text())["composition"]["rows"] == 60
 
 
-def test_parts_of_a_table_are_split_as_the_whole_is(params, monkeypatch):
+def test_parts_of_a_table_are_split_as_the_whole_is(params):
     run_all(params)
     whole = {name: pd.read_parquet(OUT / f"{name}.parquet") for name in ("train", "validation", "test")}
-    monkeypatch.setattr(split, "BATCH", 7)
-    split.run(params)
+    split.run(params, batch=7)
     assert pq.ParquetFile(OUT / "train.parquet").num_row_groups > 1
     for name, rows in whole.items():
         pd.testing.assert_frame_equal(pd.read_parquet(OUT / f"{name}.parquet"), rows)

@@ -51,7 +51,8 @@ def generate(
     """
     adapters = adapters or LowRankAdapters(lm.model, [])
     mixes = torch.zeros(len(prompts), adapters.count) if mixes is None else mixes
-    groups = [tuple(mix.tolist()) for mix in mixes]
+    # In the order of their tokens, so that prompts with the same beginning share it; they are of like length anyway.
+    groups = [(mix.tolist(), prompt) for mix, prompt in zip(mixes, prompts)]
     answers: list[list[int]] = [[] for _ in prompts]
     finished = [False] * len(prompts)
     for rows in grouped([len(p) for p in prompts], groups, batch_size):

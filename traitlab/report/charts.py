@@ -40,14 +40,19 @@ def intervals(estimates: dict, label: str, axis: str, style: str, log: bool = Fa
                   text(x + (-5 if late else 5), top - 7, reference[1], "end" if late else "start", class_="tick")]
     for i, (row, by_method) in enumerate(estimates.items()):
         y = top + band * i
-        if i % 2 == 0:
-            parts.insert(0, element("rect", x=0, y=float(y), width=WIDTH, height=float(band), class_="band"))
-        parts.append(text(_LEFT - 14, y + band / 2 + 4.5, row, "end", class_="row-name"))
+        _named_band(parts, i, y, band, row)
         for k, method in enumerate(methods):
             if method in by_method:
                 at = y + band / 2 + (k - (len(methods) - 1) / 2) * pitch
                 parts.append(_interval(method, by_method[method], at, scale, style, row))
     return picture(WIDTH, height, label, *parts)
+
+
+def _named_band(parts: list, number: int, y: float, height: float, name: str) -> None:
+    """Put a row's name beside it, and a band behind every other one."""
+    if number % 2 == 0:
+        parts.insert(0, element("rect", x=0, y=float(y), width=WIDTH, height=float(height), class_="band"))
+    parts.append(text(_LEFT - 14, y + height / 2 + 4.5, name, "end", class_="row-name"))
 
 
 def _interval(method, estimate, y, scale, style, row) -> Markup:
@@ -203,9 +208,7 @@ def effects(rows: dict[str, dict[str, dict]], label: str, axis: str, digits: str
         x += 34 + 7.2 * len(name)
     for i, (row, by_series) in enumerate(rows.items()):
         y = top + band * i
-        if i % 2 == 0:
-            parts.insert(0, element("rect", x=0, y=float(y), width=WIDTH, height=float(band), class_="band"))
-        parts.append(text(_LEFT - 14, y + band / 2 + 4.5, row, "end", class_="row-name"))
+        _named_band(parts, i, y, band, row)
         for k, name in enumerate(series):
             estimate = by_series.get(name)
             if not estimate or estimate["value"] is None:
