@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from traitlab.errors import InputError
+from traitlab.metric_models.precision import mixed_precision
 from traitlab.params import MetricModel
 from traitlab.traits import LABELS
 
@@ -78,7 +79,8 @@ class TraitClassifier:
 
     def _forward(self, encoded: list[list[int]]) -> torch.Tensor:
         batch = self.tokenizer.pad({"input_ids": encoded}, return_tensors="pt").to(self.model.device)
-        return self.model(**batch).logits
+        with mixed_precision(self.model.device):
+            return self.model(**batch).logits.float()
 
 
 def train(
@@ -91,8 +93,7 @@ def train(
 ) -> None:
     """Fine-tune every weight with AdamW: linear warm-up over a tenth of the steps, then linear decay to zero.
 
-    Batches hold texts of like length. On processors that multiply bfloat16 natively the arithmetic is bfloat16, with
-    float32 weights.
+    Batches hold texts of like length.
 
     Args:
         on_step: called with (steps done, steps in all, loss of the step).
@@ -108,11 +109,8 @@ def train(
             rate = min((step + 1) / max(1, steps // 10), (steps - step) / max(1, steps - steps // 10))
             for group in optimizer.param_groups:
                 group["lr"] = params.learning_rate * rate
-            device = model.device.type
-            native = device == "cuda" or torch.cpu._is_avx512_bf16_supported()
-            with torch.autocast(device, dtype=torch.bfloat16, enabled=native):
-                logits = classifier._forward([encoded[i] for i in rows])
-            loss = cross_entropy(logits.float(), target[rows].to(logits.device))
+            logits = classifier._forward([encoded[i] for i in rows])
+            loss = cross_entropy(logits, target[rows].to(logits.device))
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()

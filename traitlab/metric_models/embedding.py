@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from traitlab.metric_models.precision import mixed_precision
+
 
 class Embedding:
     """A text encoder as a function from texts to unit vectors.
@@ -20,13 +22,15 @@ class Embedding:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
 
     @torch.no_grad()
-    def __call__(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
-        """Embeddings (texts, hidden)."""
-        parts = []
-        for i in range(0, len(texts), batch_size):
-            batch = self.tokenizer(list(texts[i : i + batch_size]), padding=True, truncation=True, return_tensors="pt")
+    def __call__(self, texts: Sequence[str], batch_size: int = 128) -> np.ndarray:
+        """Embeddings (texts, hidden), float32; texts of like length are run together."""
+        result = np.zeros((len(texts), self.model.config.hidden_size), np.float32)
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        for rows in np.split(order, range(batch_size, len(order), batch_size)):
+            batch = self.tokenizer([texts[i] for i in rows], padding=True, truncation=True, return_tensors="pt")
             seen = batch["attention_mask"][..., None]
-            states = self.model(**batch).last_hidden_state
-            mean = (states * seen).sum(dim=1) / seen.sum(dim=1)
-            parts.append(torch.nn.functional.normalize(mean, dim=-1).numpy())
-        return np.concatenate(parts)
+            with mixed_precision(self.model.device):
+                states = self.model(**batch).last_hidden_state
+            mean = (states.float() * seen).sum(dim=1) / seen.sum(dim=1)
+            result[rows] = torch.nn.functional.normalize(mean, dim=-1).numpy()
+        return result

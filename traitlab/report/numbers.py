@@ -66,6 +66,13 @@ def number(value, style: str = "score") -> str:
     return f"{value:,.0f}" if size >= 1000 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 
 
+def signed(value: float, style: str = "score") -> str:
+    """A difference: `number` with its sign; none for what is written as 0."""
+    written = number(abs(value), style)
+    nothing = not written.strip("0.")
+    return written if nothing else f"{'+' if value > 0 else '−'}{written}"
+
+
 def _scientific(value: float) -> str:
     if value == 0:
         return "0"

@@ -24,17 +24,18 @@ def _alignment(results: Results) -> list[dict]:
 
 
 def _emoji(results: Results) -> list[dict]:
-    cards = []
-    for method in in_order(results.emoji):
-        ratios = {t: s.get("probability_ratio") for t, s in results.emoji[method].items() if t != "all"}
-        values = {t: e["value"] for t, e in ratios.items() if e and e.get("value")}
-        if method == "qlora" and values:
-            top = max(values, key=values.get)
-            cards.append({"figure": f"×{number(values[top], 'sci')}",
-                          "label": "emoji probability under QLoRA relative to base, in the trait where it is highest",
-                          "note": f"{top}; over the traits ×{number(min(values.values()), 'sci')} to "
-                                  f"×{number(max(values.values()), 'sci')}"})
-    return cards
+    ratios = {(method, trait): estimate for method in in_order(results.emoji) if method != "base"
+              for trait, figures in results.emoji[method].items()
+              if trait != "all" and (estimate := figures.get("probability_ratio")) and estimate.get("value")}
+    if not ratios:
+        return []
+    method, trait = max(ratios, key=lambda key: ratios[key]["value"])
+    top = ratios[method, trait]
+    note = f"95% interval ×{number(top['low'], 'sci')} to ×{number(top['high'], 'sci')}"
+    if qlora := [estimate["value"] for (of, _), estimate in ratios.items() if of == "qlora"]:
+        note += f"; under QLoRA ×{number(min(qlora), 'sci')} to ×{number(max(qlora), 'sci')} over the traits"
+    return [{"figure": f"×{number(top['value'], 'sci')}", "note": note,
+             "label": f"emoji probability over the base model’s, the largest of all: {method_name(method)}, {trait}"}]
 
 
 def _classifier(results: Results) -> list[dict]:

@@ -1,7 +1,7 @@
 """Which differences in trait alignment are more than chance."""
 from markupsafe import Markup
 
-from traitlab.report.numbers import measure, number
+from traitlab.report.numbers import measure, signed
 from traitlab.report.results import Results, in_order, method_name, traits_of
 
 ID, TITLE = "significance", "What is significant, and what is not"
@@ -29,9 +29,8 @@ def _cell(record, style: str = "share") -> Markup:
     if record is None:
         return Markup('<span class="missing">–</span>')
     significant = record["p_holm"] < LEVEL
-    sign = "+" if record["difference"] > 0 else "−" if record["difference"] < 0 else ""
-    effect = "" if record["cohens_d"] is None else f", d {record['cohens_d']:.1f}"
+    effect = "" if record["cohens_d"] is None else f", d {signed(record['cohens_d'])}"
     p = "<0.001" if record["p_holm"] < 0.001 else f"{record['p_holm']:.3f}"
-    return Markup("<{0}>{1}{2}</{0}><small>{3}p {4}{5}</small>").format(
-        "strong" if significant else "span", sign, number(abs(record["difference"]), style),
-        "" if significant else "not significant, ", p, effect)
+    return Markup("<{0}>{1}</{0}><small>{2}p {3}{4}</small>").format(
+        "strong" if significant else "span", signed(record["difference"], style), "" if significant else "n.s., ", p,
+        effect)
