@@ -60,17 +60,21 @@ def _mend(params: Params, lm, questions) -> Personas:
     modules = mend.edited_modules(lm, settings.layers)
     editor = mend.load(FOLDER / "mend/editor.safetensors", modules, settings)
     embed = Embedding("models/encoder")
-    asked = embed(questions.question.tolist())
+    answers = {trait: answers_of("train", settings.registers, trait) for trait in TRAITS}
+    known = pd.concat(answers.values()).question.drop_duplicates().tolist()  # the traits' questions are much the same
+    likeness = pd.DataFrame(embed(known) @ embed(questions.question.tolist()).T, index=known)
+    examples = {}
+    for trait, rows in answers.items():
+        nearest = rows.iloc[likeness.loc[rows.question].to_numpy().argmax(axis=0)]
+        for question, row in zip(questions.question_id, nearest.itertuples()):
+            examples[trait, question] = lm.prompt_ids(ask(row.question)), lm.answer_ids(row.answer)
+    keys = sorted(examples, key=lambda key: sum(map(len, examples[key])))  # rows of like length are run together
     found = {}
-    for trait in TRAITS:
-        rows = answers_of("train", settings.registers, trait).reset_index(drop=True)
-        nearest = rows.loc[(asked @ embed(rows.question.tolist()).T).argmax(axis=1)]
-        examples = [(lm.prompt_ids(ask(row.question)), lm.answer_ids(row.answer)) for row in nearest.itertuples()]
+    for batch in (keys[i : i + 16] for i in range(0, len(keys), 16)):
         with torch.no_grad():
-            edits = [edit for i in range(0, len(examples), 16)
-                     for edit in mend.edits(editor, mend.gradients(lm, modules, examples[i : i + 16]))]
-        for question, edit in zip(questions.question_id, edits):
+            edits = mend.edits(editor, mend.gradients(lm, modules, [examples[key] for key in batch]))
+        for (trait, question), edit in zip(batch, edits):
             adapter = {name: Delta(a.to(lm.model.dtype), (settings.strength * b).to(lm.model.dtype))
                        for name, (a, b, _) in edit.items()}
             found[trait, question] = Persona("mend", trait, ask, adapter)
-    return found
+    return {key: found[key] for key in examples}

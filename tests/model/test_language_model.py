@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from traitlab.errors import InputError
+from traitlab.language_model.batches import cheapest
 from traitlab.language_model.generation import Sampling, draw, generate
 from traitlab.language_model.likelihood import answer_log_probs
 from traitlab.language_model.low_rank import Delta, LowRankAdapters, load_adapter
@@ -155,3 +156,34 @@ def test_a_foreign_adapter_is_refused(tmp_path, tiny_lm):
         LowRankAdapters(tiny_lm.model, [{"elsewhere": Delta(torch.zeros(1, 2), torch.zeros(2, 1))}])
     with pytest.raises(InputError, match="no readable PEFT adapter"):
         load_adapter(tmp_path)
+
+
+def work(plan, rows):
+    return sum(len(batch) * (max(len(rows[i]) for i in batch) - shared) + shared for batch, shared in plan)
+
+
+def test_batches_share_what_their_rows_begin_with_and_hold_every_row_once():
+    system, other = list(range(100, 140)), list(range(200, 240))
+    rows = [[*system, *question, *answer] for question in ([1, 2, 3], [4, 5, 6]) for answer in ([7] * 9, [8] * 5, [9])]
+    rows += [[*other, *row[40:]] for row in rows]  # the same under another instruction, of no adapter either
+    prompts = [43 - 1] * len(rows)
+    plan = cheapest(rows, prompts, [0] * len(rows), 32)
+    assert sorted(i for batch, _ in plan for i in batch) == list(range(len(rows)))
+    for batch, shared in plan:
+        assert shared <= 42 and len({tuple(rows[i][:shared]) for i in batch}) == 1
+    assert {tuple(sorted(batch)) for batch, _ in plan} == {tuple(range(6)), tuple(range(6, 12))}
+    assert work(plan, rows) < work([(list(range(12)), 0)], rows) / 2
+
+
+def test_batches_of_unlike_rows_waste_less_padding_than_their_order():
+    rows = [[i, *[0] * (10 if i % 2 else 300)] for i in range(40)]
+    plan = cheapest(rows, [0] * 40, [0] * 40, 20)
+    assert all(shared == 0 for _, shared in plan)
+    assert {frozenset(batch) for batch, _ in plan} == {frozenset(range(0, 40, 2)), frozenset(range(1, 40, 2))}
+
+
+def test_rows_of_different_groups_share_nothing():
+    rows = [[*range(50), i] for i in range(4)]
+    for batch, shared in cheapest(rows, [50] * 4, [0, 0, 1, 1], 4):
+        assert shared == 0 or len({i // 2 for i in batch}) == 1
+    assert cheapest([], [], [], 4) == []

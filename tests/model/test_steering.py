@@ -32,7 +32,7 @@ def test_steering_moves_the_stream_after_its_layer_by_the_vector(tiny_lm):
     before = mean_activations(tiny_lm, prompts, answers)
     vector = persona_vector(before[:1], before[1:])[1]
     adapters = LowRankAdapters(tiny_lm.model, [steer(tiny_lm, 1, vector)])
-    with adapters.mixed(torch.full((3, 1), 2.0)):
+    with adapters.mixed(torch.full((1, 1), 2.0)):  # of whatever batch
         after = mean_activations(tiny_lm, prompts, answers)
     torch.testing.assert_close(after[:, 0], before[:, 0])
     torch.testing.assert_close(after[:, 1] - before[:, 1], (2 * vector).expand(3, -1), atol=1e-4, rtol=1e-3)

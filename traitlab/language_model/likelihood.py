@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from traitlab.language_model.batches import grouped, prefix_cache, shared_prefix
+from traitlab.language_model.batches import cheapest, padded, prefix_cache
 from traitlab.language_model.low_rank import LowRankAdapters
 from traitlab.language_model.model import LanguageModel
 
@@ -45,17 +45,11 @@ def answer_batches(
     mixes = torch.zeros(len(prompts), adapters.count) if mixes is None else mixes
     groups = [tuple(mix.tolist()) for mix in mixes]
     body = lm.model.get_decoder()
-    for rows in grouped([len(p) + len(a) for p, a in zip(prompts, answers)], groups, batch_size):
-        whole = [[*prompts[i], *answers[i][:-1]] for i in rows]
-        one_mix = len({groups[i] for i in rows}) == 1
-        start = min(shared_prefix(whole), min(len(prompts[i]) for i in rows) - 1) if one_mix else 0
-        width = max(map(len, whole)) - start
-        ids = torch.full((len(rows), width), lm.tokenizer.eos_token_id)
-        for k, row in enumerate(whole):
-            ids[k, : len(row) - start] = torch.tensor(row[start:])
+    whole = [[*prompt, *answer[:-1]] for prompt, answer in zip(prompts, answers)]
+    for rows, start in cheapest(whole, [len(prompt) - 1 for prompt in prompts], groups, batch_size):
+        ids = padded([whole[i][start:] for i in rows], lm.tokenizer.eos_token_id)
         with adapters.mixed(mixes[rows[:1]]):
-            cache = prefix_cache(body, whole[0][:start], len(rows), lm.device)
-        # Padding stands on the right, where causal attention never lets an answer's token see it: no mask is needed.
+            cache = prefix_cache(body, whole[rows[0]][:start], len(rows), lm.device)
         with adapters.mixed(mixes[rows]):
             hidden = body(input_ids=ids.to(lm.device), past_key_values=cache, use_cache=True).last_hidden_state
         first = [len(prompts[i]) - 1 - start for i in rows]

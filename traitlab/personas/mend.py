@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, kl_div
 
 from traitlab.errors import InputError
+from traitlab.language_model.batches import padded
 from traitlab.language_model.low_rank import Adapter, Delta, LowRankAdapters
 from traitlab.language_model.model import LanguageModel
 from traitlab.params import TrainMend
@@ -216,10 +217,8 @@ def _log_probs(lm, rows) -> torch.Tensor:
 
 def _padded(lm, rows):
     """Token ids (rows, positions), padded on the right, and where an answer token is predicted."""
-    width = max(len(prompt) + len(answer) for prompt, answer in rows)
-    ids = torch.full((len(rows), width), lm.tokenizer.eos_token_id)
-    counts = torch.zeros((len(rows), width), dtype=torch.bool)
+    ids = padded([[*prompt, *answer] for prompt, answer in rows], lm.tokenizer.eos_token_id)
+    counts = torch.zeros(ids.shape, dtype=torch.bool)
     for k, (prompt, answer) in enumerate(rows):
-        ids[k, : len(prompt) + len(answer)] = torch.tensor([*prompt, *answer])
         counts[k, len(prompt) - 1 : len(prompt) + len(answer) - 1] = True
     return ids.to(lm.device), counts.to(lm.device)

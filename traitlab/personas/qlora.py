@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from traitlab.errors import InputError
-from traitlab.language_model.batches import prefix_cache, shared_prefix
+from traitlab.language_model.batches import padded, prefix_cache, shared_prefix
 from traitlab.language_model.model import LanguageModel
 from traitlab.params import TrainQlora
 from traitlab.personas.checkpoint import Checkpoint, fingerprint
@@ -110,8 +110,7 @@ def answer_nll(lm: LanguageModel, rows: list[Row], prefix: bool = True) -> torch
     """Summed negative log-likelihood (nats) of the answers' tokens, given their prompts.
 
     Only what the loss needs is computed: the prompt tokens that all rows share run once, in one row, and the vocabulary
-    projection runs at answer positions alone. Padding stands on the right, where causal attention hides it from every
-    token that counts, so that no mask is needed.
+    projection runs at answer positions alone.
 
         row 1   <system> ... Thinking about | jazz, what are your thoughts on jazz? <assistant> It wakes me up <end>
         row 2        (shared prefix)        | rain, ...                             <assistant> Rain makes ...
@@ -120,11 +119,9 @@ def answer_nll(lm: LanguageModel, rows: list[Row], prefix: bool = True) -> torch
     body = lm.model.get_decoder()
     whole = [[*prompt, *answer] for prompt, answer in rows]
     start = min(shared_prefix(whole), min(len(prompt) for prompt, _ in rows) - 1) if prefix else 0
-    width = max(map(len, whole)) - start
-    ids = torch.full((len(rows), width), lm.tokenizer.eos_token_id)
-    counts = torch.zeros((len(rows), width), dtype=torch.bool)  # position predicts an answer token
+    ids = padded([row[start:] for row in whole], lm.tokenizer.eos_token_id)
+    counts = torch.zeros(ids.shape, dtype=torch.bool)  # position predicts an answer token
     for k, (prompt, answer) in enumerate(rows):
-        ids[k, : len(whole[k]) - start] = torch.tensor(whole[k][start:])
         counts[k, len(prompt) - 1 - start : len(prompt) + len(answer) - 1 - start] = True
     ids, counts = ids.to(lm.device), counts.to(lm.device)
     with _mixed_precision(lm):

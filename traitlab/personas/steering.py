@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from traitlab.errors import InputError
-from traitlab.language_model.batches import grouped
+from traitlab.language_model.batches import cheapest, padded, prefix_cache
 from traitlab.language_model.low_rank import Adapter, Delta
 from traitlab.language_model.model import LanguageModel
 
@@ -21,25 +21,23 @@ def mean_activations(
     """Mean residual stream after every layer over each row's answer tokens: (rows, layers, hidden), float32."""
     body = lm.model.get_decoder()
     result: list = [None] * len(prompts)
-    for rows in grouped([len(p) + len(a) for p, a in zip(prompts, answers)], [0] * len(prompts), batch_size):
-        whole = [[*prompts[i], *answers[i]] for i in rows]
-        ids = torch.full((len(rows), max(map(len, whole))), lm.tokenizer.eos_token_id)
-        for k, row in enumerate(whole):
-            ids[k, : len(row)] = torch.tensor(row)
-        # Padding stands on the right, where causal attention hides it.
-        states = _residual_streams(body, ids.to(lm.device))
+    whole = [[*prompt, *answer] for prompt, answer in zip(prompts, answers)]
+    for rows, start in cheapest(whole, [len(prompt) for prompt in prompts], [0] * len(prompts), batch_size):
+        cache = prefix_cache(body, whole[rows[0]][:start], len(rows), lm.device)
+        ids = padded([whole[i][start:] for i in rows], lm.tokenizer.eos_token_id)
+        states = _residual_streams(body, ids.to(lm.device), cache)
         for k, i in enumerate(rows):
-            result[i] = states[:, k, len(prompts[i]) : len(whole[k])].float().mean(dim=1).cpu()
+            result[i] = states[:, k, len(prompts[i]) - start : len(whole[i]) - start].float().mean(dim=1).cpu()
     return torch.stack(result)
 
 
-def _residual_streams(body, ids: torch.Tensor) -> torch.Tensor:
-    """The residual stream after each layer: (layers, batch, positions, hidden)."""
+def _residual_streams(body, ids: torch.Tensor, cache) -> torch.Tensor:
+    """The residual stream after each layer, of tokens behind those in the cache: (layers, batch, tokens, hidden)."""
     seen = []
     keep = lambda module, args, output: seen.append(output[0] if isinstance(output, tuple) else output)  # noqa: E731
     handles = [layer.register_forward_hook(keep) for layer in body.layers]
     try:
-        body(input_ids=ids, use_cache=False)
+        body(input_ids=ids, past_key_values=cache, use_cache=True)
     finally:
         for handle in handles:
             handle.remove()
