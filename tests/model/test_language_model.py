@@ -1,4 +1,6 @@
 """The fast paths of the language model against the plain ones: padding, shared prefixes, mixes, sampling, NF4."""
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from traitlab.language_model.generation import Sampling, draw, generate
 from traitlab.language_model.likelihood import answer_log_probs
 from traitlab.language_model.low_rank import Delta, LowRankAdapters, load_adapter
 from traitlab.language_model.model import LanguageModel
+from traitlab.language_model.packing import pack
 from traitlab.personas.persona import Persona, ask, cast
 
 QUESTIONS = ["What of jazz?", "What do you think of the long rain in autumn?", "Tea?", "What of jazz and tea?"]
@@ -144,6 +147,24 @@ def test_unpacked_nf4_weights_give_the_logits_of_nf4(tiny_nf4_folder, compute):
     prompts, answers = tokenized(packed)
     for x, y in zip(answer_log_probs(dequantized, prompts, answers), answer_log_probs(packed, prompts, answers)):
         np.testing.assert_allclose(x, y, atol=1e-4)
+
+
+@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor multiplies no bfloat16")
+@pytest.mark.parametrize("rows", [1, 7, 64, 500])
+def test_packed_weights_multiply_to_the_same_bits(rows):
+    torch.manual_seed(rows)
+    plain = torch.nn.Sequential(torch.nn.Linear(96, 160, bias=False), torch.nn.Linear(160, 32, bias=False)).bfloat16()
+    packed = copy.deepcopy(plain)
+    pack(packed)
+    x = torch.randn(2, rows, 96, dtype=torch.bfloat16)
+    with torch.no_grad():
+        assert torch.equal(packed(x), plain(x))
+    slopes = []
+    for model in (plain, packed):
+        at = x.clone().requires_grad_()
+        model(at).float().pow(2).sum().backward()
+        slopes.append(at.grad)
+    assert torch.equal(*slopes)
 
 
 def test_a_missing_model_is_named(tmp_path, compute):

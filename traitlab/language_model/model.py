@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from traitlab.errors import InputError
+from traitlab.language_model.packing import pack
 from traitlab.params import Compute
 
 
@@ -28,7 +29,7 @@ class LanguageModel:
         Args:
             path: a folder written by `save_pretrained`.
             compute: device, number format and what becomes of NF4 weights in memory.
-            training: keep a weight layout that has a backward pass. On a CPU with AVX-512 bf16, bitsandbytes repacks
+            training: keep weights that have a backward pass and may be changed. On a CPU with AVX-512 bf16, bitsandbytes repacks
                 NF4 weights at the first forward in eval mode into a layout whose gradients are silently wrong.
 
         Raises:
@@ -58,6 +59,8 @@ class LanguageModel:
             elif training:
                 keep_backward(model)
         model.requires_grad_(False)
+        if device.type == "cpu" and not training:
+            pack(model)
         return cls(model.eval(), tokenizer)
 
     @property
