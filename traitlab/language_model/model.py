@@ -29,8 +29,9 @@ class LanguageModel:
         Args:
             path: a folder written by `save_pretrained`.
             compute: device, number format and what becomes of NF4 weights in memory.
-            training: keep weights that have a backward pass and may be changed. On a CPU with AVX-512 bf16, bitsandbytes repacks
-                NF4 weights at the first forward in eval mode into a layout whose gradients are silently wrong.
+            training: keep weights that have a backward pass and may be changed. On a CPU with AVX-512 bf16,
+                bitsandbytes repacks NF4 weights at the first forward in eval mode into a layout whose gradients are
+                silently wrong.
 
         Raises:
             InputError: there is no model at `path`, or no CUDA device where one is asked for.
