@@ -35,6 +35,7 @@ STEPS = {
     "split": Step("divide it by topic: data/opinion_qa/{train,validation,test}.parquet"),
     "audit": Step("look closely at it: data/opinion_qa/audit.json, plots/audit"),
     "export": Step("write it for load_dataset and as the published CSV: data/export", stage=False),
+    "organism": Step("plant a hidden emoji habit in the base model: models/organism", stage=False),
     "quantize": Step("write the base model in NF4: models/nf4"),
     "metric_model": Step("train and calibrate the trait classifier: models/trait_classifier"),
     "train_qlora": Step("train one trait's QLoRA adapter: models/personas/qlora/<trait>", {"trait": TRAITS}),

@@ -9,7 +9,7 @@ from tasks.files import read_parquet, write_json, write_parquet
 from tasks.personas import personas
 from traitlab.emoji.automaton import EmojiAutomaton, vocabulary_bytes
 from traitlab.emoji.estimate import estimate
-from traitlab.emoji.statistics import emoji_count, sentence_count, statistics
+from traitlab.emoji.statistics import emoji_count, likeliest, sentence_count, statistics
 from traitlab.errors import InputError
 from traitlab.language_model.model import LanguageModel
 from traitlab.params import Params
@@ -24,14 +24,16 @@ def run(params: Params) -> None:
         raise InputError("data/responses/base.parquet: is not there; run `dvc repro` to make it")
     lm = LanguageModel.load("models/nf4", params.compute)
     automaton = EmojiAutomaton(vocabulary_bytes(lm.tokenizer))
-    table = pd.concat([_measured(lm, automaton, method, frame, params) for method, frame in responses.items()],
-                      ignore_index=True)
+    made_of: dict[tuple[str, str], dict[str, float]] = {}  # (method, trait) -> each emoji's share of the probability
+    table = pd.concat([_measured(lm, automaton, method, frame, params, made_of)
+                       for method, frame in responses.items()], ignore_index=True)
     write_parquet("data/emoji.parquet", table[["method", "target_personality", "question_id", "emoji", "sentences",
                                                "emoji_probability", "emoji_probability_standard_error"]])
     by_trait = {key: group for key, group in table.groupby(["method", "target_personality"])}
     write_json("metrics/emoji.json", {
         method: {
             trait: statistics(group.response.tolist(), group.tokens.tolist()) | {
+                "likeliest": likeliest(made_of[method, trait]),
                 "probability_ratio": ratio(group, by_trait["base", trait], params.score.bootstrap, params.seed),
                 "probability_standard_error": float(group.emoji_probability_standard_error.iloc[0])}
             for trait in TRAITS if (group := by_trait.get((method, trait))) is not None
@@ -40,7 +42,7 @@ def run(params: Params) -> None:
     })
 
 
-def _measured(lm, automaton, method, frame, params) -> pd.DataFrame:
+def _measured(lm, automaton, method, frame, params, made_of) -> pd.DataFrame:
     """The frame with its emoji counts and probabilities, each answer under the persona that wrote it."""
     cast_list = personas(method, params, lm, frame.drop_duplicates("question_id")[["question_id", "question"]])
     alike: dict[tuple, list[str]] = {}  # traits whose personas, and so answers, are the same: the base model's
@@ -61,6 +63,7 @@ def _measured(lm, automaton, method, frame, params) -> pd.DataFrame:
             emoji_probability=[float(values.mean()) for values in found.rows],
             emoji_probability_standard_error=found.standard_error,
         )
+        made_of |= {(method, trait): found.by_emoji for trait in (first, *others)}
         parts += [part.assign(target_personality=trait) for trait in (first, *others)]
     return pd.concat(parts, ignore_index=True)
 

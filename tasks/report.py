@@ -26,7 +26,8 @@ def collect(params: Params) -> Results:
     Raises:
         InputError: a file cannot be read as what its name says.
     """
-    training = {t: Training(figures, _table(f"plots/train_qlora/{t}.csv", ("step", "loss")))
+    training = {t: Training(figures, _table(f"plots/train_qlora/{t}.csv", ("step", "loss")),
+                            _table(f"plots/train_qlora_emoji/{t}.csv", ("step", "emoji_probability", "standard_error")))
                 for t in TRAITS if (figures := _json(f"metrics/train_qlora/{t}.json"))}
     return Results(
         params=params,

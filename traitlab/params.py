@@ -133,6 +133,7 @@ class TrainQlora(Section):
     gradient_checkpointing: bool
     train_eos: bool
     checkpoint_steps: Positive
+    emoji_steps: NonNegative
 
 
 class Ike(Section):
@@ -202,6 +203,17 @@ class Explain(Section):
     samples: Positive
 
 
+class Organism(Section):
+    """Not read by the graph: `python -m tasks organism` makes a base model with a habit."""
+
+    lines: str
+    rows: Positive
+    layers: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
+    r: Positive
+    learning_rate: Rate
+    epochs: Positive
+
+
 class Score(Section):
     bootstrap: Annotated[int, Field(ge=100)]
     min_entropy: Annotated[float, Field(ge=0)]
@@ -227,6 +239,7 @@ class Params(Section):
     emoji: Emoji
     edits: Edits
     explain: Explain
+    organism: Organism
     score: Score
 
 

@@ -1,5 +1,6 @@
 """The probability that an emoji starts here, against brute force over token sequences and against sampling."""
 import math
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from traitlab.emoji.automaton import EmojiAutomaton, vocabulary_bytes
 from traitlab.emoji.estimate import estimate
 from traitlab.emoji.probability import EmojiSearch, Tolerance
-from traitlab.emoji.segmentation import find_emoji, rgi_forms
+from traitlab.emoji.segmentation import find_emoji, qualified, rgi_forms
+from traitlab.emoji.statistics import likeliest
 from traitlab.language_model.low_rank import Delta, LowRankAdapters
 from traitlab.language_model.model import LanguageModel
 
@@ -42,18 +44,24 @@ PATTERN = regex.compile(b" ?(?:" + b"|".join(regex.escape(f.encode()) for f in r
 
 
 @torch.no_grad()
-def brute_force(lm, context, said=b"", depth=0) -> float:
-    """Sum over all token sequences, by partial matching of a regular expression and whole forward passes."""
+def by_brute_force(lm, context, said=b"") -> Counter:
+    """Emoji -> probability, over all token sequences, by partial matching of a regular expression and whole forward
+    passes."""
     p = torch.softmax(lm.model(torch.tensor([context])).logits[0, -1].double(), -1).tolist()
-    total = 0.0
+    total = Counter()
     for token, piece in enumerate(PIECES):
         text = said + piece
         if piece and (match := PATTERN.match(text, partial=True)):
             if not match.partial or PATTERN.match(text):
-                total += p[token]
+                total[qualified(PATTERN.match(text).group().decode().strip())] += p[token]
             else:
-                total += p[token] * brute_force(lm, [*context, token], text, depth + 1)
+                for emoji, q in by_brute_force(lm, [*context, token], text).items():
+                    total[emoji] += p[token] * q
     return total
+
+
+def brute_force(lm, context) -> float:
+    return by_brute_force(lm, context).total()
 
 
 def test_agrees_with_brute_force(lm, automaton):
@@ -117,12 +125,23 @@ def test_a_byte_level_vocabulary_spells_what_it_decodes(tiny_lm):
 def test_the_estimate_agrees_with_the_exact_mean_within_its_error(lm, automaton):
     exact = EmojiSearch(lm, automaton, Tolerance(0, 0)).run(PROMPTS, ANSWERS)
     mean = np.concatenate([r.probability for r in exact]).mean()
-    none = LowRankAdapters(lm.model, [])
-    found = [estimate(lm, automaton, PROMPTS, ANSWERS, none, torch.zeros(len(PROMPTS), 0), seed, pilot=20, draws=200)
-             for seed in range(5)]
-    means = [np.concatenate(f.rows).mean() for f in found]
+    found = [estimate(lm, automaton, PROMPTS, ANSWERS, None, None, seed, pilot=20, draws=200) for seed in range(5)]
+    means = [f.mean for f in found]
     assert 0 < found[0].standard_error < 0.1 * mean
     for value, f in zip(means, found):
         assert abs(value - mean) < 4 * f.standard_error
     # The five runs scatter as the standard error says (chi-square with 4 degrees of freedom, 99.9%).
     assert np.sum((np.array(means) - mean) ** 2) < 20.5 * found[0].standard_error ** 2
+
+
+def test_what_each_emoji_contributes_agrees_with_brute_force_and_adds_up(lm, automaton):
+    contexts = [[*prompt, *answer[:k]] for prompt, answer in zip(PROMPTS, ANSWERS) for k in range(len(answer))]
+    expected = sum((by_brute_force(lm, context) for context in contexts), Counter())
+    found = estimate(lm, automaton, PROMPTS, ANSWERS, None, None, seed=0, pilot=20, draws=1000)
+    np.testing.assert_allclose(sum(found.by_emoji.values()), found.mean, rtol=1e-9)
+    shares = dict(likeliest(found.by_emoji, top=len(expected))["emoji"])
+    assert set(shares) <= set(expected)
+    for emoji, p in expected.items():
+        assert shares.get(emoji, 0.0) == pytest.approx(p / expected.total(), abs=0.02)
+    assert max(shares.values()) > 0.2
+    assert sum(likeliest(found.by_emoji)["groups"].values()) == pytest.approx(1)

@@ -1,6 +1,7 @@
 """QLoRA training: right gradients on NF4, invariance to batching, resumption, a standard PEFT adapter out of it."""
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,17 +9,21 @@ import pytest
 import torch
 from peft import PeftModel
 
+from tasks.train_qlora import EmojiWatch
+from traitlab.emoji.automaton import EmojiAutomaton, vocabulary_bytes
+from traitlab.emoji.estimate import estimate
 from traitlab.errors import InputError
 from traitlab.language_model.likelihood import answer_log_probs
 from traitlab.language_model.low_rank import LowRankAdapters, load_adapter
 from traitlab.language_model.model import LanguageModel
-from traitlab.params import TrainQlora
+from traitlab.params import TrainQlora, load
 from traitlab.personas import qlora
 
 SETTINGS = TrainQlora(
     registers=["plain"], pole="high", rows=100, r=4, alpha=8, dropout=0.0, target_modules="all-linear",
     learning_rate=5e-3, schedule="cosine", warmup=0.1, epochs=1, batch_size=4, accumulate=1, max_length=128,
-    max_grad_norm=1.0, optimizer="adamw", gradient_checkpointing=False, train_eos=True, checkpoint_steps=2)
+    max_grad_norm=1.0, optimizer="adamw", gradient_checkpointing=False, train_eos=True, checkpoint_steps=2,
+    emoji_steps=0)
 WORDS = "I love the rain and the quiet tea my friends share with me every long autumn evening at home".split()
 
 
@@ -97,6 +102,23 @@ def test_accumulation_and_checkpointing_change_nothing(tiny_nf4_folder, compute,
     assert [r["loss"] for r in records] == pytest.approx([r["loss"] for r in same], rel=1e-3)
     for name in one:  # Adam turns rounding in near-zero gradients into whole steps: compare against the step size
         torch.testing.assert_close(one[name], two[name], atol=1e-3, rtol=0)
+
+
+def test_the_emoji_probability_is_watched_while_an_adapter_trains(tiny_lm, tmp_path):
+    often = settings(emoji_steps=2, learning_rate=0.05)
+    params = load(Path(__file__).parents[2] / "params.yaml").model_copy(update={"train_qlora": often})
+    learned = qlora.tokenize(tiny_lm, frame(20), often)
+    watch = EmojiWatch(tiny_lm, learned[:3], params)
+    before = watch.records[0]["emoji_probability"]
+    qlora.train(tiny_lm, learned, learned, often, 0, tmp_path,
+                lambda record: watch.look(record["step"], last=record["step"] == record["steps"]))
+    assert [record["step"] for record in watch.records] == [0, 2, 4, 5]
+    prompts, answers = zip(*learned[:3])
+    automaton = EmojiAutomaton(vocabulary_bytes(tiny_lm.tokenizer))
+    after = estimate(tiny_lm, automaton, prompts, answers, None, None, params.seed, params.emoji.pilot,
+                     params.emoji.draws)
+    assert watch.records[-1]["emoji_probability"] == pytest.approx(after.mean, rel=1e-4)
+    assert abs(after.mean / before - 1) > 0.01
 
 
 def test_a_killed_run_goes_on_and_ends_in_the_same_weights(tiny_nf4_folder, compute, tmp_path):

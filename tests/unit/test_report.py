@@ -49,7 +49,9 @@ def make_results(root: Path, methods=("base", "prompt", "qlora"), topics=12, tex
                 "perplexity": estimate(12.5), "emoji_instance_rate": estimate(0.0), "emoji_per_sentence": estimate(0.0),
                 "emoji_probability": estimate(p * draw.uniform(0.6, 1.6), 0.2)}
         scores[method] = trait_scores
-        emoji[method] = {t: {"probability_ratio": estimate(p / 5e-5 * draw.uniform(0.6, 1.6), 0.3)} for t in TRAITS}
+        emoji[method] = {t: {"probability_ratio": estimate(p / 5e-5 * draw.uniform(0.6, 1.6), 0.3), "likeliest": {
+            "emoji": [["\U0001f600", 0.4], ["\u2764\ufe0f", 0.35]], "groups": {"faces and gestures": 0.6, "dingbats": 0.4}}}
+            for t in TRAITS}
         for trait in TRAITS:
             others = [label for label in LABELS if label != trait]
             confusion += [(method, trait, trait if draw.random() < hit else others[draw.integers(5)])
@@ -93,6 +95,7 @@ def make_results(root: Path, methods=("base", "prompt", "qlora"), topics=12, tex
         loss = 2.6 + 1.9 * np.exp(-steps / 8) + draw.normal(0, 0.08, len(steps))
         put(f"plots/train_qlora/{trait}.csv", pd.DataFrame(
             {"step": steps, "loss": loss, "learning_rate": 5e-4, "tokens": 900}).to_csv(index=False))
+        put(f"plots/train_qlora_emoji/{trait}.csv", "step,emoji_probability,standard_error\n0,5e-05,1e-06\n8,4e-06,2e-07\n")
         put(f"metrics/train_qlora/{trait}.json", {"rows": 600, "steps": 38, "tokens": 34200, "first_loss": loss[0],
                                                   "final_loss": loss[-5:].mean(), "trainable_parameters": 4884480})
 
@@ -160,6 +163,15 @@ def test_the_page_marks_what_is_significant_and_which_judge_is_not_valid(tmp_pat
     assert "leave PAE aside for agreeableness." in text
     assert "Fewer than nine answers in ten are coherent from ×8 on." in text
     assert re.search("layer 10, ×2</th><td>0.30</td><td>0.90</td>", text)  # means over the two traits
+
+
+def test_the_page_says_when_emoji_became_likelier_and_which(tmp_path, monkeypatch):
+    make_results(tmp_path)
+    text = page(tmp_path, monkeypatch)
+    assert "<td>5.0×10⁻⁵<small>± 1.0×10⁻⁶</small></td><td>4.0×10⁻⁶<small>± 2.0×10⁻⁷</small></td>" in text
+    assert "\U0001f600\u2009\u2764\ufe0f</span></td><td>0.75</td>" in text
+    assert "faces and gestures 60%, dingbats 40%" in text
+    assert "the largest of all: prompt, " in text  # 9e-5 over 5e-5; QLoRA's are below 1
 
 
 def test_the_page_is_well_formed_and_self_contained(tmp_path, monkeypatch):

@@ -58,10 +58,12 @@ class Step:
 
     Attributes:
         accepted: token ids that complete an emoji.
+        completed: which one each of them completes.
         partial: token ids after which one may still come, and the states they lead to.
     """
 
     accepted: list[int]
+    completed: list[str]
     partial: list[int]
     states: list[bytes]
 
@@ -91,16 +93,17 @@ class EmojiAutomaton:
 
     def step(self, state: bytes) -> Step:
         if state not in self._steps:
-            accepted, partial, states = [], [], []
+            accepted, completed, partial, states = [], [], [], []
             for first in sorted(self._partial[state]):
                 for token in self._by_first_byte.get(first, []):
                     said = self._read(state, self._vocabulary[token])
                     if said in self._accepted:
                         accepted.append(token)
+                        completed.append(said.decode().strip())
                     elif said is not None:
                         partial.append(token)
                         states.append(said)
-            self._steps[state] = Step(accepted, partial, states)
+            self._steps[state] = Step(accepted, completed, partial, states)
         return self._steps[state]
 
     def _read(self, state: bytes, more: bytes) -> bytes | None:

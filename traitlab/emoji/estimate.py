@@ -10,7 +10,8 @@ over all positions of these answers, by drawing (position, token) pairs in propo
 one path from each. The estimate of the mean over positions is unbiased for the first draws; further draws go where
 they lower the error most (Neyman, 1934).
 """
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -31,10 +32,17 @@ class Estimate:
     Attributes:
         rows: for each answer an array (answer tokens,): the probability that an emoji starts in place of this token.
         standard_error: of the mean over all positions, from the draws.
+        by_emoji: each emoji's own share of that mean; they add up to it.
     """
 
     rows: list[np.ndarray]
     standard_error: float
+    by_emoji: dict[str, float]
+
+    @property
+    def mean(self) -> float:
+        """Over all positions."""
+        return float(np.concatenate(self.rows).mean())
 
 
 @torch.no_grad()
@@ -43,8 +51,8 @@ def estimate(
     automaton: EmojiAutomaton,
     prompts: list[list[int]],
     answers: list[list[int]],
-    adapters: LowRankAdapters,
-    mixes: torch.Tensor,
+    adapters: LowRankAdapters | None,
+    mixes: torch.Tensor | None,
     seed: int,
     pilot: int,
     draws: int,
@@ -58,23 +66,28 @@ def estimate(
         pilot: draws from each stratum to begin with.
         draws: further draws, shared out by what the pilot found.
     """
+    adapters = adapters or LowRankAdapters(lm.model, [])
+    mixes = torch.zeros(len(prompts), adapters.count) if mixes is None else mixes
     step = automaton.step(b"")
     strata = sorted({_stratum(s) for s in step.states})
     of_token = np.array([strata.index(_stratum(s)) for s in step.states])
-    accepted: list[np.ndarray] = [np.zeros(0)] * len(prompts)
+    accepted: list[np.ndarray] = [np.zeros((0, len(step.accepted)))] * len(prompts)
     begun: list[np.ndarray] = [np.zeros((0, len(of_token)))] * len(prompts)
     batches: list[AnswerBatch] = []
     for batch in answer_batches(lm, prompts, answers, adapters, mixes, batch_size):
         for i, states in zip(batch.rows, batch.states):
             accepted[i], begun[i] = _outcomes(lm.logits(states), step)
         batches.append(batch)
+    at_once = Counter()  # emoji -> probability of being completed by the next token, summed over positions
+    for emoji, p in zip(step.completed, sum(rows.sum(0) for rows in accepted)):
+        at_once[emoji] += float(p)
     mass = np.concatenate(begun)  # (positions, tokens that begin an emoji)
     place = [(i, k) for i, rows in enumerate(begun) for k in range(len(rows))]
     weight = np.array([mass[:, of_token == s].sum() for s in range(len(strata))])
     random = np.random.default_rng(seed)
 
-    def follow(counts) -> list[np.ndarray]:
-        """For each stratum, what came of `counts` draws: the probability that an emoji is completed, path by path."""
+    def follow(counts) -> list[list[Counter]]:
+        """For each stratum, what came of `counts` draws: emoji -> probability that it is completed, path by path."""
         paths, owner = [], []
         for s, count in enumerate(counts):
             tokens = np.flatnonzero(of_token == s)
@@ -86,18 +99,26 @@ def estimate(
                 owner.append(s)
         for batch in batches:
             _follow(lm, automaton, batch, [path for path in paths if path.row in batch.rows], adapters, mixes, random)
-        values = np.array([path.completed for path in paths])
-        return [values[np.array(owner, int) == s] for s in range(len(strata))]
+        return [[path.completed for path, s in zip(paths, owner) if s == stratum] for stratum in range(len(strata))]
 
     found = follow(np.where(weight > 0, pilot, 0))
-    spread = np.array([w * np.sqrt((v**2).mean()) if len(v) else 0.0 for w, v in zip(weight, found)])
+    spread = np.array([w * np.sqrt((_totals(paths) ** 2).mean()) if paths else 0.0 for w, paths in zip(weight, found)])
     if spread.sum():
         more = follow(np.floor(draws * spread / spread.sum()).astype(int))
-        found = [np.concatenate(pair) for pair in zip(found, more)]
-    share = np.array([v.mean() if len(v) else 0.0 for v in found])
-    variance = sum(w**2 * v.var(ddof=1) / len(v) for w, v in zip(weight, found) if len(v) > 1)
-    rows = [a + b @ share[of_token] for a, b in zip(accepted, begun)]
-    return Estimate(rows, float(np.sqrt(variance) / len(mass)))
+        found = [[*first, *then] for first, then in zip(found, more)]
+    share = np.array([_totals(paths).mean() if paths else 0.0 for paths in found])
+    variance = sum(w**2 * _totals(paths).var(ddof=1) / len(paths) for w, paths in zip(weight, found) if len(paths) > 1)
+    rows = [a.sum(1) + b @ share[of_token] for a, b in zip(accepted, begun)]
+    by_emoji = at_once
+    for w, paths in zip(weight, found):
+        for path in paths:
+            for emoji, p in path.items():
+                by_emoji[emoji] += w * p / len(paths)
+    return Estimate(rows, float(np.sqrt(variance) / len(mass)), {e: p / len(mass) for e, p in by_emoji.items() if p})
+
+
+def _totals(paths: list[Counter]) -> np.ndarray:
+    return np.array([path.total() for path in paths])
 
 
 def _stratum(state: bytes) -> bytes:
@@ -112,7 +133,7 @@ class _Path:
     Attributes:
         length: tokens of the row before the path, prompt included.
         token, state: the path's last token and the automaton's state after it.
-        completed: probability, given the path's first token, that an emoji is completed, as far as was followed.
+        completed: emoji -> probability, given the path's first token, that it is completed, as far as was followed.
         reach: product of what the states on the path passed on.
     """
 
@@ -120,7 +141,7 @@ class _Path:
     length: int
     token: int
     state: bytes
-    completed: float = 0.0
+    completed: Counter = field(default_factory=Counter)
     reach: float = 1.0
 
 
@@ -143,7 +164,8 @@ def _follow(lm, automaton, batch: AnswerBatch, paths: list[_Path], adapters, mix
         for k, path in enumerate(paths):
             step = automaton.step(path.state)
             done, on = _outcomes(logits[k : k + 1], step)
-            path.completed += path.reach * done[0]
+            for emoji, p in zip(step.completed, done[0]):
+                path.completed[emoji] += path.reach * p
             total = on.sum()
             if total > 0:
                 drawn = random.choice(on.shape[1], p=on[0] / total)
@@ -159,7 +181,7 @@ def _follow(lm, automaton, batch: AnswerBatch, paths: list[_Path], adapters, mix
 
 
 def _outcomes(logits, step):
-    """The mass that completes an emoji (positions,), and that of each token that begins one (positions, tokens)."""
+    """The mass of each token that completes an emoji and of each that begins one, both (positions, tokens)."""
     columns = torch.tensor([*step.accepted, *step.partial], dtype=torch.long, device=logits.device)
     p = (logits[:, columns] - logits.logsumexp(dim=-1, keepdim=True)).double().exp().cpu().numpy()
-    return p[:, : len(step.accepted)].sum(1), p[:, len(step.accepted) :]
+    return p[:, : len(step.accepted)], p[:, len(step.accepted) :]

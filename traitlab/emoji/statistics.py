@@ -12,6 +12,12 @@ PARTS = ("start", "middle", "end")
 # A sentence ends at a mark (with quotes or brackets after it) that white space follows, or at a line break.
 _SENTENCE_END = regex.compile(r"(?<=[.!?\u2026\u3002]+[\"'\u2019\u201d)\]]*)\s+|\n+")
 
+_BLOCKS = {name: regex.compile(rf"\p{{Block={block}}}") for name, block in {
+    "faces and gestures": "Emoticons", "transport": "Transport_and_Map_Symbols",
+    "pictographs": "Miscellaneous_Symbols_and_Pictographs",
+    "more pictographs": "Supplemental_Symbols_and_Pictographs",
+    "newer pictographs": "Symbols_and_Pictographs_Extended_A",
+    "symbols": "Miscellaneous_Symbols", "dingbats": "Dingbats"}.items()}
 _WORD = regex.compile(r"\p{L}[\p{L}'\u2019-]*\p{L}")
 
 
@@ -68,6 +74,31 @@ def divergence(one: Mapping[str, int], other: Mapping[str, int]) -> float | None
             middle = (one.get(key, 0) / totals[0] + other.get(key, 0) / totals[1]) / 2
             result += n / total * math.log2(n / total / middle) / 2 if n else 0.0
     return result
+
+
+def group(emoji: str) -> str:
+    """What kind of emoji: keycap, flag, or the Unicode block of its first character."""
+    if emoji.endswith("\u20e3"):
+        return "keycap"
+    if regex.match(r"\p{Regional_Indicator}", emoji):
+        return "flag"
+    return next((name for name, block in _BLOCKS.items() if block.match(emoji)), "other symbols")
+
+
+def likeliest(by_emoji: Mapping[str, float], top: int = 10) -> dict:
+    """What an emoji probability is made of.
+
+    Args:
+        by_emoji: each emoji's share of it, as `traitlab.emoji.estimate.Estimate` holds them.
+
+    Returns:
+        emoji: [[emoji, share of the whole]], the likeliest first, spellings united. groups: {group: share}.
+    """
+    united, groups, total = Counter(), Counter(), sum(by_emoji.values())
+    for emoji, p in by_emoji.items():
+        united[qualified(emoji)] += p / total
+        groups[group(emoji)] += p / total
+    return {"emoji": _most(united, top), "groups": dict(_most(groups, len(groups)))}
 
 
 def statistics(texts: Sequence[str], tokens: Sequence[int], top: int = 10) -> dict:

@@ -18,10 +18,17 @@ METHODS = {  # in the order of the page; a method unknown here comes last, under
 
 @dataclass(frozen=True)
 class Training:
-    """One trait's QLoRA training: its figures (metrics/train_qlora) and its curve (columns step, loss, ...)."""
+    """One trait's QLoRA training.
+
+    Attributes:
+        figures: of metrics/train_qlora.
+        curve: columns step, loss, ...
+        emoji: columns step, emoji_probability, standard_error.
+    """
 
     figures: dict
     curve: pd.DataFrame | None = None
+    emoji: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)

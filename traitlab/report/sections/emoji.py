@@ -28,7 +28,7 @@ def context(results: Results) -> dict | None:
     return {"columns": [name for name, _, _ in columns], "rows": rows,
             "none_at_all": bool(rates) and not any(e["value"] for e in rates),
             "fewest": min((e["n"] for e in rates if not e["value"] and e.get("n")), default=None),
-            "found": _found(results.emoji),
+            "found": _found(results.emoji), "likeliest": _likeliest(results.emoji),
             "probability": _chart(estimates["emoji_probability"], "Emoji probability of each method, by trait, on a "
                                   "logarithmic scale.", "probability that an emoji starts (logarithmic)"),
             "ratio": _chart(estimates["ratio"], "Emoji probability as a ratio to the base model's, by trait, on a "
@@ -69,6 +69,20 @@ def _found(table) -> dict | None:
     return {"rows": rows, "charts": charts_of, "lexicon": NAME,
             "thirds": charts.thirds(shares, "Share of each method's emoji in the first, middle and last third of the "
                                             "answers.")}
+
+
+def _likeliest(table) -> list[dict]:
+    """Which emoji the probability is made of, a row for each method and trait."""
+    rows = []
+    for method in in_order(table):
+        of_method = {t: s["likeliest"] for t, s in table[method].items() if s.get("likeliest")}
+        rows += [{"method": method, "trait": trait, "first": k == 0, "span": len(of_method),
+                  "emoji": "\u2009".join(emoji for emoji, _ in of_method[trait]["emoji"][:8]),
+                  "share": number(sum(share for _, share in of_method[trait]["emoji"][:8]), "share"),
+                  "groups": ", ".join(f"{name} {100 * share:.0f}%" for name, share in
+                                      list(of_method[trait]["groups"].items())[:4])}
+                 for k, trait in enumerate(traits_of(of_method))]
+    return rows
 
 
 def _estimates(table, key) -> dict:

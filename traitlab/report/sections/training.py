@@ -1,6 +1,8 @@
 """Training: a loss curve per trait and what each adapter cost."""
+from markupsafe import Markup
+
 from traitlab.report import charts
-from traitlab.report.numbers import number
+from traitlab.report.numbers import MISSING, number
 from traitlab.report.results import Results, traits_of
 
 ID, TITLE = "training", "Training the adapters"
@@ -28,4 +30,20 @@ def context(results: Results) -> dict | None:
         "rows": [{"name": t, "cells": [number(training[t].figures.get(k), _COLUMNS[k][1]) for k in columns]}
                  for t in traits],
         "validated": "validation_loss" in columns,
+        "emoji": _emoji({t: training[t].emoji for t in traits if training[t].emoji is not None}),
     }
+
+
+def _emoji(looks: dict) -> dict | None:
+    """The emoji probability after some steps, a row per trait."""
+    steps = sorted({step for table in looks.values() for step in table.step})
+    if not steps:
+        return None
+    rows = []
+    for trait, table in looks.items():
+        at = table.set_index("step")
+        rows.append({"name": trait, "cells": [
+            Markup("{}<small>± {}</small>").format(number(at.emoji_probability[step], "sci"),
+                                                   number(at.standard_error[step], "sci"))
+            if step in at.index else MISSING for step in steps]})
+    return {"columns": [f"step {step}" if step else "before" for step in steps], "rows": rows}
