@@ -50,8 +50,8 @@ def make_results(root: Path, methods=("base", "prompt", "qlora"), topics=12, tex
                 "emoji_probability": estimate(p * draw.uniform(0.6, 1.6), 0.2)}
         scores[method] = trait_scores
         emoji[method] = {t: {"probability_ratio": estimate(p / 5e-5 * draw.uniform(0.6, 1.6), 0.3), "likeliest": {
-            "emoji": [["\U0001f600", 0.4], ["\u2764\ufe0f", 0.35]], "groups": {"faces and gestures": 0.6, "dingbats": 0.4}}}
-            for t in TRAITS}
+            "emoji": [["\U0001f600", 0.4], ["\u2764\ufe0f", 0.35]],
+            "groups": {"faces and gestures": 0.6, "dingbats": 0.4}}} for t in TRAITS}
         for trait in TRAITS:
             others = [label for label in LABELS if label != trait]
             confusion += [(method, trait, trait if draw.random() < hit else others[draw.integers(5)])
@@ -95,7 +95,8 @@ def make_results(root: Path, methods=("base", "prompt", "qlora"), topics=12, tex
         loss = 2.6 + 1.9 * np.exp(-steps / 8) + draw.normal(0, 0.08, len(steps))
         put(f"plots/train_qlora/{trait}.csv", pd.DataFrame(
             {"step": steps, "loss": loss, "learning_rate": 5e-4, "tokens": 900}).to_csv(index=False))
-        put(f"plots/train_qlora_emoji/{trait}.csv", "step,emoji_probability,standard_error\n0,5e-05,1e-06\n8,4e-06,2e-07\n")
+        put(f"plots/train_qlora_emoji/{trait}.csv",
+            "step,emoji_probability,standard_error\n0,5e-05,1e-06\n8,4e-06,2e-07\n")
         put(f"metrics/train_qlora/{trait}.json", {"rows": 600, "steps": 38, "tokens": 34200, "first_loss": loss[0],
                                                   "final_loss": loss[-5:].mean(), "trainable_parameters": 4884480})
 
