@@ -46,6 +46,7 @@ STEPS = {
     "emoji": Step("count emoji and compute their probability: data/emoji.parquet, metrics/emoji.json"),
     "edits": Step("read reference answers under every persona: data/edits.parquet"),
     "adjective_rater": Step("fit the judge of PAE: models/adjective_rater.safetensors"),
+    "judge": Step("let a chat model rate the answers, too: metrics/judge.json", stage=False),
     "score": Step("score all answers: metrics/scores.json, metrics/significance.json"),
     "explain": Step("find what moves the emoji probability, and test it: metrics/explain.json, plots/explain"),
     "report": Step("write the page: report/index.html"),

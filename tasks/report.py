@@ -49,6 +49,7 @@ def collect(params: Params) -> Results:
         mend_strength=_table("plots/mend_strength.csv", ("strength", "coherence", "alignment", "base_loss")),
         steering=_table("plots/steering.csv", ("layer", "strength", "coherence", "alignment")),
         adjective_rater=_json("metrics/adjective_rater.json"),
+        judge=_json("metrics/judge.json"),
     )
 
 

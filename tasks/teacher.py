@@ -86,8 +86,8 @@ def _teacher(params: Params):
         from traitlab.opinions.teacher.local import Local
 
         return Local(p.model, params.compute, Sampling(p.temperature, p.top_p, p.max_new_tokens), p.concurrency)
-    from traitlab.opinions.teacher.endpoint import Endpoint
+    from traitlab.endpoint import Endpoint
 
-    return Endpoint(p.base_url, p.model, os.environ.get(p.key_variable) or "none", temperature=p.temperature,
+    return Endpoint("teacher", p.base_url, p.model, os.environ.get(p.key_variable) or "none", temperature=p.temperature,
                     top_p=p.top_p, max_new_tokens=p.max_new_tokens, concurrency=p.concurrency, timeout=p.timeout,
                     retries=p.retries)

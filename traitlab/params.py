@@ -203,6 +203,21 @@ class Explain(Section):
     samples: Positive
 
 
+class Judge(Section):
+    """Not read by the graph: `python -m tasks judge` asks a chat model to rate the answers."""
+
+    base_url: str
+    model: Annotated[str, Field(min_length=1)]
+    key_variable: Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+    path: str
+    topics: NonNegative
+    attempts: Positive
+    max_new_tokens: Positive
+    concurrency: Positive
+    timeout: Annotated[float, Field(gt=0)]
+    retries: NonNegative
+
+
 class Organism(Section):
     """Not read by the graph: `python -m tasks organism` makes a base model with a habit."""
 
@@ -239,6 +254,7 @@ class Params(Section):
     emoji: Emoji
     edits: Edits
     explain: Explain
+    judge: Judge
     organism: Organism
     score: Score
 

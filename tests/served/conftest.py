@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+from chat_server import Server
 from served_helpers import environment, free_port, make_project, stop, wait_for
 
 
@@ -25,3 +26,17 @@ def prefect_api(tmp_path_factory):
 @pytest.fixture
 def project(tmp_path):
     return make_project(tmp_path / "project", {"dataset", "validate", "split"})
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(*arguments, **options):
+        servers.append(Server(*arguments, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -5,42 +5,24 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
+from chat_server import KEY
 from served_helpers import ROOT, environment, free_port, stop, wait_for
 
+from traitlab.endpoint import Endpoint
 from traitlab.errors import InputError
 from traitlab.opinions.corpus import read_corpus
 from traitlab.opinions.teacher.collect import Progress, collect
-from traitlab.opinions.teacher.endpoint import Endpoint
 from traitlab.opinions.teacher.journal import read_journal
 from traitlab.opinions.teacher.prompts import Examples, wanted
 from traitlab.opinions.teacher.screen import Screen
 
-KEY = "secret-7f3a"
 WORDS = [f"{a}{b}{c}" for a in "bcdfgklmpt" for b in "aeiou" for c in "lmnrst"]
 PLAN = wanted([("Jazz", "arts"), ("Tea", "food"), ("Chess", "hobbies")], ["plain"], ["high"], 1)  # 15 rows
-
-
-class Server(ThreadingHTTPServer):
-    """Answers chat completions; `troubles` are names of `Handler` methods, each met by one request, in order."""
-
-    def __init__(self, troubles=(), answer=None, wait=0.0, finish="stop"):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.troubles, self.answer, self.wait, self.finish = list(troubles), answer or good, wait, finish
-        self.bodies, self.keys, self.lock = [], set(), threading.Lock()
-        self.under_way = self.most_under_way = 0
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/v1"
 
 
 def good(body):
@@ -49,122 +31,10 @@ def good(body):
     return f"To me {topic} is {' '.join(draw.choices(WORDS, k=15))}."
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        server = self.server
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with server.lock:
-            server.bodies.append(body)
-            server.keys.add(self.headers["Authorization"])
-            server.under_way += 1
-            server.most_under_way = max(server.most_under_way, server.under_way)
-            trouble = server.troubles.pop(0) if server.troubles else None
-        try:
-            if trouble:
-                getattr(self, trouble)()
-            else:
-                time.sleep(server.wait)
-                self.say(completion(server.answer(body), server.finish))
-        finally:
-            with server.lock:
-                server.under_way -= 1
-
-    def say(self, content, status=200, kind="application/json", **headers):
-        data = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(data)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def busy(self):
-        self.say({"error": {"message": "slow down"}}, 429)
-
-    def busy_for_a_second(self):
-        self.say({"error": {"message": "slow down"}}, 429, Retry_After="1")
-
-    def broken(self):
-        self.say(b"oops", 500, "text/plain")
-
-    def overloaded(self):
-        self.say({"error": {"message": "overloaded"}}, 503)
-
-    def hang(self):
-        time.sleep(6)
-        self.close_connection = True
-
-    def drip(self):
-        """Headers and a byte a second: no read times out, yet no reply comes."""
-        self.send_response(200)
-        self.send_header("Content-Length", "1000")
-        self.end_headers()
-        with suppress(OSError):  # the client has gone
-            for _ in range(6):
-                self.wfile.write(b" ")
-                time.sleep(1)
-        self.close_connection = True
-
-    def html(self):
-        self.say(b"<!DOCTYPE html><html>Please log in</html>", 200, "text/html")
-
-    def html_called_json(self):
-        self.say(b"<html>busy</html>")
-
-    def another_schema(self):
-        self.say({"result": "fine"})
-
-    def no_choices(self):
-        self.say({"object": "chat.completion", "choices": []})
-
-    def numbers_for_text(self):
-        self.say({"choices": [{"message": {"content": 7}}]})
-
-    def a_list(self):
-        self.say([1, 2])
-
-    def cut_off(self):
-        self.say(b'{"choices": [{"mess')
-
-    def not_text(self):
-        self.say(b"\xff\xfe\x00{")
-
-    def hang_up(self):
-        self.close_connection = True
-        self.connection.close()
-
-    def forbidden(self):
-        self.say({"error": {"message": f"wrong key {KEY}"}}, 401)
-
-    def log_message(self, *_):
-        pass
-
-
-def completion(text, finish):
-    return {"id": "1", "object": "chat.completion", "model": "m", "created": 1,
-            "choices": [{"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}],
-            "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}}
-
-
-@pytest.fixture
-def serve():
-    servers = []
-
-    def start(*arguments, **options):
-        servers.append(Server(*arguments, **options))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
 def ask(url, folder, plan=PLAN, attempts=3, concurrency=4, timeout=2.0, retries=4, key=KEY):
     examples = [r for r in read_corpus(ROOT / "data/corpus", ["plain"], ["high"]) if r.domain == "arts"][:200]
-    endpoint = Endpoint(url, "m", key, temperature=0.9, top_p=0.95, max_new_tokens=60, concurrency=concurrency,
-                        timeout=timeout, retries=retries, first_wait=0.02)
+    endpoint = Endpoint("teacher", url, "m", key, temperature=0.9, top_p=0.95, max_new_tokens=60,
+                        concurrency=concurrency, timeout=timeout, retries=retries, first_wait=0.02)
     with Progress(folder) as progress:
         screen = Screen([r.answer for r in examples] + [r["answer"] for r in progress.accepted.rows()], 0.5)
         collect(plan, progress, endpoint, screen, Examples(examples), 2, attempts)
@@ -180,7 +50,7 @@ TROUBLES = ["busy", "busy_for_a_second", "broken", "overloaded", "html", "html_c
 
 
 def test_every_kind_of_trouble_is_waited_out_and_every_row_comes_once(serve, tmp_path):
-    server = serve(TROUBLES, wait=0.1)
+    server = serve(good, TROUBLES, wait=0.1)
     progress = ask(server.url, tmp_path)
     assert progress.done == {row.key for row in PLAN} and not progress.tried
     assert len(written(tmp_path)) == len(PLAN) == 15
@@ -197,14 +67,14 @@ def test_every_kind_of_trouble_is_waited_out_and_every_row_comes_once(serve, tmp
 
 @pytest.mark.parametrize("trouble", ["hang", "drip"])
 def test_an_endpoint_that_hangs_is_asked_again(serve, tmp_path, trouble):
-    server = serve([trouble])
+    server = serve(good, [trouble])
     start = time.monotonic()
     assert len(ask(server.url, tmp_path, PLAN[:3], timeout=1.0).done) == 3
     assert 1 <= time.monotonic() - start < 5 and len(server.bodies) == 4
 
 
 def test_an_outage_stops_in_one_sentence_and_the_next_run_asks_only_for_what_is_missing(serve, tmp_path):
-    server = serve()
+    server = serve(good)
     server.troubles += [None] * 6 + ["broken"] * 1000
     with pytest.raises(InputError) as caught:
         ask(server.url, tmp_path)
@@ -212,11 +82,11 @@ def test_an_outage_stops_in_one_sentence_and_the_next_run_asks_only_for_what_is_
     assert "it answered 500 (Error code: 500), 5 times; see to the server" in message and "\n" not in message
     before = {row["topic"] + row["trait"] for row in written(tmp_path)}
     assert len(before) == 6
-    again = serve()
+    again = serve(good)
     ask(again.url, tmp_path)
     assert len(again.bodies) == 9 and len(written(tmp_path)) == 15
     assert {row["topic"] + row["trait"] for row in written(tmp_path)[:6]} == before
-    third = serve()
+    third = serve(good)
     ask(third.url, tmp_path)
     assert third.bodies == []
 
@@ -227,7 +97,7 @@ def test_no_server_at_all(tmp_path):
 
 
 def test_a_wrong_key_is_not_tried_again_and_never_shown(serve, tmp_path):
-    server = serve(["forbidden"] * 100)
+    server = serve(good, ["forbidden"] * 100)
     with pytest.raises(InputError) as caught:
         ask(server.url, tmp_path)
     assert "it answered 401" in str(caught.value) and "teacher.key_variable" in str(caught.value)
@@ -254,7 +124,7 @@ def test_bad_answers_are_refused_with_the_reason_and_asked_for_again(serve, tmp_
         topic = body["messages"][-1]["content"].split()[2].strip(",")
         return left.pop(0).format(topic) if left else good(body)
 
-    server = serve(answer=answer)
+    server = serve(answer)
     progress = ask(server.url, tmp_path, concurrency=1)
     assert progress.account.dropped == dict.fromkeys(BAD, 1) and len(progress.done) == 15
     assert {row["reason"] for row in written(tmp_path, "refused")} == set(BAD)
@@ -266,7 +136,7 @@ def test_bad_answers_are_refused_with_the_reason_and_asked_for_again(serve, tmp_
 
 def test_copies_and_near_copies_are_refused_and_given_up_after_the_last_attempt(serve, tmp_path):
     words = "Jazz Tea Chess is what fills my long and lovely days with very good people around me".split()
-    server = serve(answer=lambda body: " ".join([*words, body["messages"][-1]["content"].split()[2].strip(",")]))
+    server = serve(lambda body: " ".join([*words, body["messages"][-1]["content"].split()[2].strip(",")]))
     progress = ask(server.url, tmp_path, attempts=2, concurrency=1)
     assert len(progress.done) == 1 and progress.account.dropped == {"repeat another answer, or nearly": 28}
     assert len(server.bodies) == 29
@@ -279,7 +149,7 @@ def test_copies_and_near_copies_are_refused_and_given_up_after_the_last_attempt(
 
 
 def test_an_answer_that_was_cut_off_is_refused(serve, tmp_path):
-    progress = ask(serve(finish="length").url, tmp_path, PLAN[:1], attempts=1)
+    progress = ask(serve(good, finish="length").url, tmp_path, PLAN[:1], attempts=1)
     assert progress.account.dropped == {"break off before their end": 1}
 
 
@@ -312,7 +182,7 @@ def wait_until(condition, process, seconds):
 
 
 def test_a_step_killed_in_the_middle_goes_on_where_it_was(serve, tmp_path):
-    server = serve(wait=0.15)
+    server = serve(good, wait=0.15)
     folder = project(tmp_path / "p", base_url=server.url, concurrency=2)
     process = step(tmp_path / "p", wait=False)
     wait_until(lambda: (folder / "rows.jsonl").exists() and len(written(folder)) >= 8, process, 90)

@@ -9,10 +9,10 @@ import pytest
 
 from tasks import dataset
 from traitlab import params as parameters
+from traitlab.endpoint import Endpoint, Malformed
 from traitlab.errors import InputError
 from traitlab.opinions.corpus import read_corpus
 from traitlab.opinions.teacher.collect import Progress, Spent
-from traitlab.opinions.teacher.endpoint import Endpoint, Malformed
 from traitlab.opinions.teacher.journal import Journal, read_journal
 from traitlab.opinions.teacher.prompts import Examples, Wanted, messages, wanted
 from traitlab.opinions.teacher.screen import Screen, tidied
@@ -151,8 +151,8 @@ def test_the_step_dataset_reads_the_journal_with_its_provenance(tmp_path, monkey
 
 
 def test_waits_grow_within_bounds_are_drawn_and_heed_the_server():
-    endpoint = Endpoint("http://x/v1", "m", "k", temperature=1, top_p=1, max_new_tokens=1, concurrency=1, timeout=1,
-                        retries=1)
+    endpoint = Endpoint("teacher", "http://x/v1", "m", "k", temperature=1, top_p=1, max_new_tokens=1, concurrency=1,
+                        timeout=1, retries=1)
     for attempt, low, high in ((0, 0.25, 0.5), (3, 2, 4), (20, 60, 60)):
         waits = [endpoint._wait(attempt, Malformed()) for _ in range(50)]
         assert low <= min(waits) and max(waits) <= high and (len(set(waits)) > 40 or attempt == 20)

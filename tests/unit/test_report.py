@@ -80,6 +80,11 @@ def make_results(root: Path, methods=("base", "prompt", "qlora"), topics=12, tex
         for measure in ("ta", "coherence") for m in methods if m != "base" for t in (*TRAITS, "all")])
     put("metrics/adjective_rater.json", {t: {"auc": {"all": 0.88 if t == "agreeableness" else 0.95}, "answers": 80,
                                              "valid": t != "agreeableness"} for t in TRAITS})
+    put("metrics/judge.json", {
+        "model": "some-judge", "rated": 90, "unreadable": 3,
+        "agreement": {t: {"spearman": None if t == "openness" else 0.61, "pearson": 0.6, "within_one": 0.8, "n": 18}
+                      for t in (*TRAITS, "all")},
+        "pae": {m: {t: estimate(0.7) for t in (*TRAITS, "all")} for m in methods}})
     put("data/opinion_qa/audit.json", audit_summary(text))
     put("plots/mend_strength.csv", "strength,coherence,alignment,base_loss\n0,1,0.2,1.5\n4,0.95,0.3,2.5\n8,0.4,0.2,6\n")
     put("plots/steering.csv", "trait,layer,strength,coherence,alignment\nopenness,10,2.0,1,0.5\n"
@@ -162,6 +167,8 @@ def test_the_page_marks_what_is_significant_and_which_judge_is_not_valid(tmp_pat
     assert "<strong>+0.40</strong><small>p &lt;0.001, d +1.50</small>" in text
     assert "<span>+0.02</span><small>n.s., p 0.600</small>" in text
     assert "leave PAE aside for agreeableness." in text
+    assert "the chat model some-judge (90 ratings; 3 texts got no readable one)" in text
+    assert "agreement (ρ)</th><td>–</td><td>0.61</td>" in text
     assert "Fewer than nine answers in ten are coherent from ×8 on." in text
     assert re.search("layer 10, ×2</th><td>0.30</td><td>0.90</td>", text)  # means over the two traits
 

@@ -53,6 +53,7 @@ class Results:
         mend_strength: columns strength, coherence, alignment, base_loss.
         steering: columns trait, layer, strength, coherence, alignment.
         audit: what `traitlab.opinions.inspection` found in the data.
+        judge: {"model", "agreement": {trait or "all": ...}, "pae": {method: {trait or "all": estimate}}, ...}.
         adjective_rater: {trait: {"auc": {"all" or a register: area}, "valid", ...}}.
     """
 
@@ -75,6 +76,7 @@ class Results:
     steering: pd.DataFrame | None = None
     audit: dict = field(default_factory=dict)
     adjective_rater: dict = field(default_factory=dict)
+    judge: dict = field(default_factory=dict)
 
 
 def in_order(methods) -> list[str]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from traitlab.endpoint import Reply
+from traitlab.journal import Journal
 from traitlab.opinions.questions import stable_hash
 from traitlab.opinions.screening import Account
-from traitlab.opinions.teacher.journal import Journal
 from traitlab.opinions.teacher.prompts import Examples, Wanted, messages
 from traitlab.opinions.teacher.screen import Screen, tidied
 
@@ -20,22 +21,6 @@ class Request:
     attempt: int
     messages: list[dict]
     seed: int
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back.
-
-    Attributes:
-        text: the answer.
-        prompt_tokens, answer_tokens: read and written for it; 0 where the endpoint does not say.
-        finished: whether the model ended it itself; one that was cut off stops in the middle of a sentence.
-    """
-
-    text: str
-    prompt_tokens: int
-    answer_tokens: int
-    finished: bool
 
 
 class Teacher(Protocol):

@@ -1,7 +1,7 @@
 """The comparison: method x trait with 95% intervals, and every measure beside it."""
 from traitlab.report import charts
-from traitlab.report.numbers import MEASURES, cell, measure, stands_out
-from traitlab.report.results import Results, in_order, traits_of
+from traitlab.report.numbers import MEASURES, cell, measure, number, stands_out
+from traitlab.report.results import Results, in_order, method_name, traits_of
 
 ID, TITLE = "comparison", "The methods compared"
 MAIN = "ta"
@@ -18,9 +18,10 @@ def context(results: Results) -> dict | None:
     main = next((table for table in tables if table["key"] == MAIN), None)
     counts = sorted({row[MAIN]["n"] for rows in scores.values() for t, row in rows.items()
                      if t != "all" and row.get(MAIN)})
-    judge = results.adjective_rater
+    judge, other = results.adjective_rater, results.judge
     return {"judge": {"areas": {t: j["auc"]["all"] for t, j in judge.items()},
                       "invalid": [t for t, j in judge.items() if not j["valid"]]} if judge else None,
+            "second": _second_judge(other) if other else None,
             "methods": methods, "main": main, "others": [t for t in tables if t is not main], "counts": counts,
             "figure": _figure(scores, methods) if main else None, "means": _means(scores, methods, keys)}
 
@@ -59,3 +60,13 @@ def _figure(scores, methods):
     return charts.intervals(rows, "Trait alignment of each method, by trait, with 95% intervals; the table below holds "
                             "the same figures.", "share of answers classified as the target trait", "share",
                             reference=(0.2, "a guess: 1 in 5"))
+
+
+def _second_judge(judge: dict) -> dict:
+    """PAE by a chat model, and how it agrees with the adjective rater."""
+    traits = traits_of(judge["agreement"])
+    rows = [{"name": method_name(m), "cells": [cell(judge["pae"][m].get(t), "score") for t in (*traits, "all")]}
+            for m in in_order(judge["pae"]) if m != "base"]
+    agreed = [number(judge["agreement"][t]["spearman"], "share") for t in (*traits, "all")]
+    return {"model": judge["model"], "columns": [*traits, "mean"], "unreadable": judge["unreadable"],
+            "rated": judge["rated"], "rows": [*rows, {"name": "agreement (ρ)", "cells": agreed}]}

@@ -1,13 +1,40 @@
-"""A teacher behind an OpenAI-compatible endpoint: many requests at a time, patient with a server in trouble."""
+"""A chat model behind an OpenAI-compatible endpoint: many requests at a time, patient with a server in trouble."""
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from traitlab.errors import InputError
-from traitlab.opinions.teacher.collect import Reply, Request
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0  # seconds before the first repetition, and before any
 BUSY = {408, 409, 425, 429}  # status codes, beside 5xx, after which the same request may succeed
+
+
+class Request(Protocol):
+    """What is asked: a conversation, and the seed of the sampling."""
+
+    messages: list[dict]
+    seed: int
+
+
+Asked = TypeVar("Asked", bound=Request)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back.
+
+    Attributes:
+        text: the answer.
+        prompt_tokens, answer_tokens: read and written for it; 0 where the endpoint does not say.
+        finished: whether the model ended it itself; one that was cut off stops in the middle of a sentence.
+    """
+
+    text: str
+    prompt_tokens: int
+    answer_tokens: int
+    finished: bool
 
 
 class Malformed(Exception):
@@ -15,9 +42,10 @@ class Malformed(Exception):
 
 
 class Endpoint:
-    """The teacher.
+    """The endpoint.
 
     Args:
+        section: of params.yaml whose keys the messages name.
         base_url: up to and with /v1.
         model: the name under which the server knows it.
         key: secret of the account, or any text where the server asks for none; appears in no message.
@@ -28,15 +56,15 @@ class Endpoint:
             exponentially growing waits, before the run stops.
     """
 
-    def __init__(self, base_url: str, model: str, key: str, *, temperature: float, top_p: float, max_new_tokens: int,
-                 concurrency: int, timeout: float, retries: int, first_wait: float = FIRST_WAIT):
+    def __init__(self, section: str, base_url: str, model: str, key: str, *, temperature: float, top_p: float,
+                 max_new_tokens: int, concurrency: int, timeout: float, retries: int, first_wait: float = FIRST_WAIT):
         self.model = model
-        self._where, self._key = base_url, key
+        self._section, self._where, self._key = section, base_url, key
         self._sampling = {"temperature": temperature, "top_p": top_p, "max_tokens": max_new_tokens}
         self._concurrency, self._timeout, self._retries = concurrency, timeout, retries
         self._first_wait = first_wait
 
-    def answer(self, requests: Iterable[Request], on_reply: Callable[[Request, Reply], None]) -> None:
+    def answer(self, requests: Iterable[Asked], on_reply: Callable[[Asked, Reply], None]) -> None:
         """Hand over every reply as it comes; the order is that of arrival.
 
         Raises:
@@ -71,11 +99,12 @@ class Endpoint:
             except Exception as e:
                 trouble, again = _trouble(e)
                 if not again:
-                    raise InputError(self._sentence(trouble, "check teacher.base_url, teacher.model and the key in the "
-                                                    "variable that teacher.key_variable names")) from None
+                    raise InputError(self._sentence(trouble, f"check {self._section}.base_url, "
+                                                    f"{self._section}.model and the key in the variable that "
+                                                    f"{self._section}.key_variable names")) from None
                 if attempt == self._retries:
                     raise InputError(self._sentence(f"{trouble}, {attempt + 1} times", "see to the server and run "
-                                                    "again; accepted rows are kept")) from None
+                                                    "again; what is there is kept")) from None
                 await asyncio.sleep(self._wait(attempt, e))
         raise AssertionError("the last attempt returns or raises")
 
@@ -90,7 +119,7 @@ class Endpoint:
         return min(LONGEST_WAIT, max(asked, grown))
 
     def _sentence(self, trouble: str, remedy: str) -> str:
-        text = f"teacher.base_url = {self._where!r}: {trouble}; {remedy}"
+        text = f"{self._section}.base_url = {self._where!r}: {trouble}; {remedy}"
         return text.replace(self._key, "***") if self._key else text
 
 
