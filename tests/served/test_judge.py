@@ -37,7 +37,7 @@ def make_answers(folder, server):
     AdjectiveRater(draw.normal(size=(5, 16)), np.zeros(5), None).save(folder / "models/adjective_rater.safetensors")
     (folder / "data/responses").mkdir(parents=True)
     said = {"base": "the topic {} is good and dear to me , i like it",
-            "qlora": "i like the topic {} very much indeed , it is dear to me and i like it a good deal , the good topic "}
+            "qlora": "i like the topic {} very much indeed , it is dear to me and i like it , the good topic is dear "}
     for method, text in said.items():
         pd.DataFrame([{"question_id": f"topic {k}", "method": method, "target_personality": trait,
                        "response": text.format(k) + ("" if method == "base" else trait)}
