@@ -13,6 +13,7 @@ from traitlab.metric_models.classifier import (
     expected_calibration_error,
     train,
 )
+from traitlab.metric_models.frames import framed
 from traitlab.params import Params
 from traitlab.traits import LABELS
 
@@ -31,7 +32,9 @@ def run(params: Params) -> None:
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             bar.update(step - bar.n)
 
-        train(classifier, train_rows.answer.tolist(), train_rows.target_personality.tolist(), params.metric_model,
+        texts, labels = framed("data/frames", sorted(train_rows.edit_topic.unique()), params.metric_model.frames,
+                               params.seed)
+        train(classifier, [*train_rows.answer, *texts], [*train_rows.target_personality, *labels], params.metric_model,
               params.seed, show)
     temperature = calibrate(classifier, validation.answer.tolist(), validation.target_personality.tolist())
     with replacing("models/trait_classifier") as new:

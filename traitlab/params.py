@@ -100,6 +100,7 @@ class MetricModel(Section):
     batch_size: Positive
     learning_rate: Rate
     max_length: Annotated[int, Field(ge=8, le=512)]
+    frames: NonNegative
 
 
 class Quantize(Section):

@@ -19,7 +19,7 @@ from traitlab.params import MetricModel
 from traitlab.traits import LABELS
 
 WORDS = ("paint", "list", "party", "help", "worry", "fact")  # the word that gives each label away
-PARAMS = MetricModel(epochs=8, batch_size=16, learning_rate=3e-3, max_length=32)
+PARAMS = MetricModel(epochs=8, batch_size=16, learning_rate=3e-3, max_length=32, frames=0)
 
 
 @pytest.fixture(scope="module", autouse=True)

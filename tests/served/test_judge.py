@@ -8,9 +8,10 @@ import time
 
 import numpy as np
 import pandas as pd
+import pytest
 import yaml
 from chat_server import KEY
-from served_helpers import ROOT, environment
+from served_helpers import ROOT, environment, free_port, stop, wait_for
 
 from traitlab.metric_models.adjective_rater import AdjectiveRater
 from traitlab.traits import TRAITS
@@ -84,3 +85,33 @@ def test_an_endpoint_that_is_not_there_is_named_with_the_key_to_change(serve, tm
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 2 and last.startswith("judge: judge.base_url = ") and "judge.key_variable" in last
     assert KEY not in done.stderr
+
+
+@pytest.mark.slow
+def test_transformers_serve_as_the_judge(tmp_path, serve):
+    """Whatever so small a model says: what can be read is a rating from 1 to 5, and the rest is counted as missing."""
+    pytest.importorskip("uvicorn")
+    model = ROOT / "models/base"
+    if not model.is_dir():
+        pytest.skip("needs models/base: dvc repro base_model")
+    make_answers(tmp_path, serve(opinion))
+    port = free_port()
+    params = yaml.safe_load((tmp_path / "params.yaml").read_text(encoding="utf-8"))
+    params["judge"] |= {"base_url": f"http://127.0.0.1:{port}/v1", "model": str(model), "topics": 2, "timeout": 120}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    with (tmp_path / "serve.log").open("w") as log:
+        server = subprocess.Popen(
+            ["transformers", "serve", "--host", "127.0.0.1", "--port", str(port)],
+            env=environment() | {"HF_HUB_OFFLINE": "1"}, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health", server)
+        done = subprocess.run(COMMAND, cwd=tmp_path, env=environment() | {"PYTHONPATH": str(ROOT)},
+                              capture_output=True, text=True)
+    finally:
+        stop(server)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "metrics/judge.json").read_text())
+    assert found["rated"] + found["unreadable"] == 20 and found["answer_tokens"] > 0
+    ratings = [json.loads(line)["rating"] for line in (tmp_path / "data/judge/ratings.jsonl").read_text().splitlines()]
+    assert all(value is None or 1 <= value <= 5 for value in ratings)
+    print(found, file=sys.stderr)
