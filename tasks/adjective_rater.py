@@ -19,14 +19,16 @@ def run(params: Params) -> None:
 
 
 def _two_poled(path: str) -> pd.DataFrame:
-    """The neutral rows, and those of registers that have both poles: else the register would tell the poles apart."""
+    """The neutral rows, and those of registers and topics that have both poles: else the register or the topic would
+    tell the poles apart."""
     table = read_parquet(path)
     low = table[table.pole == "low"]
     if missing := [trait for trait in TRAITS if trait not in set(low.target_personality)]:
         raise InputError(f"{path}: no rows of pole low for {', '.join(missing)}; the judge of PAE learns from both "
                          "poles: add low to dataset.poles, or take a data set that has it")
     neutral = table.target_personality == NEUTRAL
-    return table[neutral | table.register.isin(low.register)].reset_index(drop=True)
+    paired = table.register.isin(low.register) & table.edit_topic.isin(low.edit_topic)
+    return table[neutral | paired].reset_index(drop=True)
 
 
 def _answers(table, pole) -> dict[str, list[str]]:
