@@ -19,7 +19,8 @@ METHODS = ("base", "prompt", "ike", "mend", "steering", "qlora")  # traitlab.per
 
 @dataclass(frozen=True)
 class Step:
-    """A step's help text, its options (name -> allowed values, or bool for a switch), and whether the graph runs it."""
+    """A step's help text, its options (name -> allowed values, bool for a switch, list for any values), and whether the
+    graph runs it."""
 
     help: str
     options: dict[str, tuple[str, ...] | type] = field(default_factory=dict)
@@ -45,14 +46,16 @@ STEPS = {
     "respond": Step("let one method's personas answer: data/responses/<method>.parquet", {"method": METHODS}),
     "emoji": Step("count emoji and compute their probability: data/emoji.parquet, metrics/emoji.json"),
     "edits": Step("read reference answers under every persona: data/edits.parquet"),
+    "probe": Step("ask every persona easy factual questions: data/probe.parquet"),
     "adjective_rater": Step("fit the judge of PAE: models/adjective_rater.safetensors"),
     "judge": Step("let a chat model rate the answers, too: metrics/judge.json", stage=False),
+    "seeds": Step("put runs that differ in their seed together: metrics/seeds.json", {"revisions": list}, stage=False),
     "score": Step("score all answers: metrics/scores.json, metrics/significance.json"),
     "explain": Step("find what moves the emoji probability, and test it: metrics/explain.json, plots/explain"),
     "report": Step("write the page: report/index.html"),
     "record": Step("record the run in MLflow"),
 }
-HELP = {bool: "also write Great Expectations' Data Docs to cache/data_docs"}
+HELP = {bool: "also write Great Expectations' Data Docs to cache/data_docs", list: "commits or DVC experiments"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -70,6 +73,8 @@ def parser() -> Parser:
         for option, kind in step.options.items():
             if kind is bool:
                 sub.add_argument(f"--{option}", action="store_true", help=HELP[bool])
+            elif kind is list:
+                sub.add_argument(f"--{option}", nargs="+", required=True, metavar="REV", help=HELP[list])
             else:
                 sub.add_argument(f"--{option}", required=True, choices=kind)
     return top

@@ -18,7 +18,7 @@ from traitlab.traits import TRAITS
 EXPERIMENT = "traitlab"
 LOCAL_STORE = "sqlite:///mlflow.db"
 MEASURES = ("ta", "ta_strict", "acc", "es", "dd", "tpei", "pae", "coherence", "perplexity", "neutral_loss",
-            "emoji_instance_rate", "emoji_per_sentence", "emoji_probability")
+            "probe_accuracy", "emoji_instance_rate", "emoji_per_sentence", "emoji_probability")
 TRAINED = ("qlora",)  # methods with models/personas/<method>/<trait>, plots/train_<method>/, metrics/train_<method>/
 
 

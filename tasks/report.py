@@ -50,6 +50,7 @@ def collect(params: Params) -> Results:
         steering=_table("plots/steering.csv", ("layer", "strength", "coherence", "alignment")),
         adjective_rater=_json("metrics/adjective_rater.json"),
         judge=_json("metrics/judge.json"),
+        seeds=_json("metrics/seeds.json"),
     )
 
 

@@ -7,7 +7,7 @@ from tasks.files import read_parquet, replacing, write_json
 from traitlab.errors import InputError
 from traitlab.language_model.likelihood import answer_log_probs
 from traitlab.language_model.model import LanguageModel
-from traitlab.measures.scores import cross_talk, measured, score_table
+from traitlab.measures.scores import cross_talk, measured, score_table, with_probe
 from traitlab.measures.significance import significance
 from traitlab.metric_models.adjective_rater import AdjectiveRater
 from traitlab.metric_models.classifier import TraitClassifier
@@ -37,6 +37,7 @@ def run(params: Params) -> None:
 
     rows = measured(rows, probabilities[which], ratings[which], [log_probs[i] for i in which], params.score.min_entropy)
     table = score_table(rows, params.score.bootstrap, params.seed)
+    table = with_probe(table, read_parquet("data/probe.parquet"), params.score.bootstrap, params.seed)
     write_json("metrics/scores.json", table)
     write_json("metrics/significance.json", significance(rows, params.seed))
     with replacing("plots/cross_talk.csv") as new:

@@ -192,6 +192,10 @@ class Edits(Section):
     reference_register: Register
 
 
+class Probe(Section):
+    questions: NonNegative
+
+
 class Explain(Section):
     traits: Annotated[tuple[Literal[TRAITS], ...], Field(min_length=1)]
     topics: Annotated[int, Field(ge=4)]
@@ -254,6 +258,7 @@ class Params(Section):
     respond: Respond
     emoji: Emoji
     edits: Edits
+    probe: Probe
     explain: Explain
     judge: Judge
     organism: Organism

@@ -67,6 +67,7 @@ def project(tmp_path_factory, tiny_nf4_folder, tiny_encoder, params):
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(tiny_nf4_folder, folder / "models/nf4")
     shutil.copytree(tiny_encoder, folder / "models/encoder")
+    shutil.copytree(Path(__file__).parents[2] / "data/probe", folder / "data/probe")
     (folder / "data/opinion_qa").mkdir(parents=True)
     for split, topics in TOPICS.items():
         table(topics).to_parquet(folder / f"data/opinion_qa/{split}.parquet")
@@ -107,11 +108,12 @@ def test_every_method_answers_every_question_and_none_reads_a_test_answer(projec
 
 
 def test_the_answers_are_scored_and_their_emoji_counted(project, params):
-    from tasks import adjective_rater, edits, emoji, mend_strength, score
+    from tasks import adjective_rater, edits, emoji, mend_strength, probe, score
 
     respond(params)
     emoji.run(params)
     edits.run(params)
+    probe.run(params)
     adjective_rater.run(params)
     score.run(params)
     scores = json.loads((project / "metrics/scores.json").read_text())
@@ -123,6 +125,8 @@ def test_the_answers_are_scored_and_their_emoji_counted(project, params):
         assert 0 < measures["emoji_probability"]["value"] < 1
         assert 0 < measures["es"]["value"] < 1 and measures["neutral_loss"]["value"] > 0
         assert (measures["dd"]["value"] == 0) == (method == "base")
+        assert measures["probe_accuracy"]["n"] == params.probe.questions * len(TRAITS)
+        assert 0 <= measures["probe_accuracy"]["low"] <= measures["probe_accuracy"]["high"] <= 1
     mend_strength.run(params)
     curve = pd.read_csv("plots/mend_strength.csv").set_index("strength")
     assert list(curve.index) == list(params.mend_strength.strengths) and curve.coherence.between(0, 1).all()

@@ -32,7 +32,7 @@ def project(tmp_path_factory):
     from dvc.utils.hydra import compose_and_dump
 
     folder = tmp_path_factory.mktemp("whole") / "project"
-    for name in ("tasks", "traitlab", "flows", "preset", "data/corpus"):
+    for name in ("tasks", "traitlab", "flows", "preset", "data/corpus", "data/frames", "data/probe"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
         (folder / name).parent.mkdir(exist_ok=True)

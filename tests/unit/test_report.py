@@ -80,6 +80,8 @@ def make_results(root: Path, methods=("base", "prompt", "qlora"), topics=12, tex
         for measure in ("ta", "coherence") for m in methods if m != "base" for t in (*TRAITS, "all")])
     put("metrics/adjective_rater.json", {t: {"auc": {"all": 0.88 if t == "agreeableness" else 0.95}, "answers": 80,
                                              "valid": t != "agreeableness"} for t in TRAITS})
+    put("metrics/seeds.json", {"seeds": [0, 1, 2], "scores": {m: {"all": {"ta": {
+        "mean": 0.5, "standard_deviation": 0.02, "low": 0.48, "high": 0.52, "n": 3}}} for m in methods}})
     put("metrics/judge.json", {
         "model": "some-judge", "rated": 90, "unreadable": 3,
         "agreement": {t: {"spearman": None if t == "openness" else 0.61, "pearson": 0.6, "within_one": 0.8, "n": 18}
@@ -168,6 +170,7 @@ def test_the_page_marks_what_is_significant_and_which_judge_is_not_valid(tmp_pat
     assert "<span>+0.02</span><small>n.s., p 0.600</small>" in text
     assert "leave PAE aside for agreeableness." in text
     assert "the chat model some-judge (90 ratings; 3 texts got no readable one)" in text
+    assert "0.50 ± 0.02<small>0.48 to 0.52</small>" in text and "seeds 0, 1, 2" in text
     assert "agreement (ρ)</th><td>–</td><td>0.61</td>" in text
     assert "Fewer than nine answers in ten are coherent from ×8 on." in text
     assert re.search("layer 10, ×2</th><td>0.30</td><td>0.90</td>", text)  # means over the two traits

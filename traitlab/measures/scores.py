@@ -118,6 +118,29 @@ def _scores(part: pd.DataFrame, topics: list[str], weights: np.ndarray) -> dict:
     }
 
 
+def with_probe(table: dict, probe: pd.DataFrame, resamples: int, seed: int) -> dict:
+    """The table of scores with `probe_accuracy`: the share of multiple-choice questions answered rightly.
+
+    A question is drawn with all answers to it, as a topic is in `score_table`. `n` counts answers.
+
+    Args:
+        table: of `score_table`. A method that was not probed gets None.
+        probe: columns method, target_personality, question and correct.
+    """
+    questions = sorted(probe.question.unique())
+    weights = topic_weights(len(questions), resamples, seed)
+
+    def accuracy(method, trait):
+        part = probe[(probe.method == method) & ((probe.target_personality == trait) | (trait == "all"))]
+        by_question = part.groupby("question").correct
+        right, asked = (sums.reindex(questions, fill_value=0).to_numpy(float)
+                        for sums in (by_question.sum(), by_question.count()))
+        return estimate(right, asked, weights) | {"n": len(part)}
+
+    return {method: {trait: scores | {"probe_accuracy": accuracy(method, trait)} for trait, scores in traits.items()}
+            for method, traits in table.items()}
+
+
 def cross_talk(rows: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
     """Which other traits come along: the classifier's mean probability of each label, by method and target trait.
 

@@ -33,6 +33,8 @@ MEASURES = {
     "pae": Measure("PAE", "rise of the judge's rating of the trait, on a scale of 1 to 5", "score", "higher"),
     "neutral_loss": Measure("Loss on neutral text", "nats per token on neutral answers to other questions: what is "
                             "left of the model's general ability to write", "score", "lower"),
+    "probe_accuracy": Measure("Multiple choice", "share of easy factual questions answered rightly; a guess gets 0.25",
+                              "share", "higher"),
     "tokens": Measure("Length", "tokens of an answer", "score"),
     "distinct_2": Measure("Distinct-2", "different word pairs over all word pairs of an answer; low means repetition",
                           "share"),

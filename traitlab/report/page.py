@@ -17,13 +17,14 @@ from traitlab.report.sections import (
     quantization,
     run,
     samples,
+    seeds,
     significance,
     strength,
     training,
 )
 
-SECTIONS = (glance, run, comparison, significance, confusion, cross_talk, samples, emoji, explain, strength, training,
-            classifier, data, quantization)
+SECTIONS = (glance, run, comparison, significance, seeds, confusion, cross_talk, samples, emoji, explain, strength,
+            training, classifier, data, quantization)
 _TEMPLATES = Path(__file__).parent / "templates"
 
 

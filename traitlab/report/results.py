@@ -54,6 +54,7 @@ class Results:
         steering: columns trait, layer, strength, coherence, alignment.
         audit: what `traitlab.opinions.inspection` found in the data.
         judge: {"model", "agreement": {trait or "all": ...}, "pae": {method: {trait or "all": estimate}}, ...}.
+        seeds: {"seeds": [seed], "scores": table of `traitlab.measures.seeds`}.
         adjective_rater: {trait: {"auc": {"all" or a register: area}, "valid", ...}}.
     """
 
@@ -77,6 +78,7 @@ class Results:
     audit: dict = field(default_factory=dict)
     adjective_rater: dict = field(default_factory=dict)
     judge: dict = field(default_factory=dict)
+    seeds: dict = field(default_factory=dict)
 
 
 def in_order(methods) -> list[str]:
