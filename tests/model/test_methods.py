@@ -1,6 +1,7 @@
 """All methods through the real steps on the tiny model: they answer every question, and never see a test answer."""
 import json
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
