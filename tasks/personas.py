@@ -4,13 +4,15 @@ from pathlib import Path
 import pandas as pd
 
 from tasks.answers import answers_of
+from tasks.files import read_parquet
 from traitlab.language_model.low_rank import Delta, load_adapter
 from traitlab.language_model.model import LanguageModel
+from traitlab.opinions.questions import paraphrase
 from traitlab.params import Params
 from traitlab.personas import ike, mend, steering
 from traitlab.personas.persona import Persona, ask
 from traitlab.personas.prompting import instructed
-from traitlab.traits import TRAITS
+from traitlab.traits import NEUTRAL, TRAITS
 
 FOLDER = Path("models/personas")
 
@@ -39,15 +41,22 @@ def personas(method: str, params: Params, lm: LanguageModel, questions: pd.DataF
 
 def _in_context(params: Params, lm, trait):
     settings = params.ike
-    rows = answers_of("train", settings.registers, trait)
-    known = [ike.Demonstration(r.edit_topic, r.question, r.answer) for r in rows.itertuples()]
+    known = _demonstrations(answers_of("train", settings.registers, trait))
+    length = lambda messages: len(lm.prompt_ids(messages))  # noqa: E731
     if settings.form == "fixed":
         drawn = pd.Series(known).sample(settings.demonstrations, random_state=params.seed)
-        return ike.fixed(trait, drawn.tolist())
+        return ike.fixed(trait, drawn.tolist(), settings.max_prompt_tokens, length)
     from traitlab.metric_models.embedding import Embedding
 
-    return ike.nearest(trait, known, Embedding("models/encoder"), settings.demonstrations, settings.max_prompt_tokens,
-                       lambda messages: len(lm.prompt_ids(messages)))
+    train = read_parquet("data/opinion_qa/train.parquet")
+    neutral = _demonstrations(train[train.target_personality == NEUTRAL].drop_duplicates("edit_topic"))
+    return ike.nearest(trait, known, neutral, Embedding("models/encoder"), settings.demonstrations,
+                       settings.max_prompt_tokens, length)
+
+
+def _demonstrations(rows: pd.DataFrame) -> list[ike.Demonstration]:
+    return [ike.Demonstration(r.edit_topic, r.question, paraphrase(r.edit_topic, r.question), r.answer)
+            for r in rows.itertuples()]
 
 
 def _mend(params: Params, lm, questions) -> Personas:

@@ -35,14 +35,15 @@ def run(params: Params, method: str) -> None:
                 bar.update(finished)
 
         found = generate(lm, rows.prompts, sampling, seeds, rows.adapters, rows.mixes, settings.batch_size, show)
-    answers = {(id(persona), question): answer for (persona, question), answer in zip(asked, found)}
+    answers = {(id(persona), question): (len(prompt), answer)
+               for (persona, question), prompt, answer in zip(asked, rows.prompts, found)}
     about = questions.set_index("question_id")[["edit_topic", "domain", "question"]].to_dict("index")
     table = []
     for (trait, question), persona in cast_list.items():
-        answer = answers[id(persona), question]
+        length, answer = answers[id(persona), question]
         table.append({"question_id": question, "method": method, "target_personality": trait, **about[question],
                       "response": lm.decode(answer.ids), "tokens": len(answer.ids) + answer.finished,
-                      "finished": answer.finished})
+                      "finished": answer.finished, "prompt_tokens": length})
     write_parquet(f"data/responses/{method}.parquet", pd.DataFrame(table))
 
 

@@ -102,7 +102,7 @@ def responses(topics=6) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, list[np.n
     frame = pd.DataFrame([
         {"method": method, "target_personality": trait, "question_id": f"topic {t}",
          "response": texts[draw.integers(2)], "emoji": int(draw.integers(3)), "sentences": int(draw.integers(1, 4)),
-         "tokens": int(draw.integers(5, 50)), "emoji_probability": draw.random() / 100,
+         "tokens": int(draw.integers(5, 50)), "prompt_tokens": 40, "emoji_probability": draw.random() / 100,
          **{name: draw.random() if t else None for name in ("es", "dd", "neutral_loss")}}
         for method in ("base", "qlora") for trait in TRAITS for t in range(topics)
     ])
@@ -135,7 +135,7 @@ def test_scores_equal_a_computation_row_by_row():
                 "neutral_loss": np.mean([v for i in rows if not math.isnan(v := frame.neutral_loss[i])]),
                 "tpei": np.mean([-math.log(share[base[i]][aim[i]]) + math.log(share[i][aim[i]]) for i in pairs]),
                 "pae": np.mean([ratings[i][aim[i]] - ratings[base[i]][aim[i]] for i in pairs]),
-                "tokens": np.mean([frame.tokens[i] for i in rows]),
+                "tokens": np.mean([frame.tokens[i] for i in rows]), "prompt_tokens": 40,
                 "ta": np.mean([max(range(5), key=lambda k: probabilities[i][k]) == t for i, t in zip(rows, target)]),
                 "ta_strict": np.mean([max(range(6), key=lambda k: probabilities[i][k]) == t
                                       for i, t in zip(rows, target)]),

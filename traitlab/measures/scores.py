@@ -18,6 +18,7 @@ MEASURES = {  # measure -> columns (numerator, denominator) of a row's share in 
     "coherence": ("coherent", "one", None),
     "neutral_loss": ("neutral_loss", "referenced", None),
     "tokens": ("tokens", "one", None),
+    "prompt_tokens": ("prompt_tokens", "one", None),
     "distinct_2": ("different_bigrams", "bigrams", None),
     "perplexity": ("negative_log_likelihood", "scored_tokens", np.exp),
     "emoji_instance_rate": ("with_emoji", "one", None),
@@ -42,8 +43,9 @@ def measured(
     probabilities are shared out among the five traits for it. Acc is TA on coherent answers.
 
     Args:
-        responses: columns method, target_personality, question_id, response, tokens, emoji, sentences,
-            emoji_probability; es, dd and neutral_loss, missing where a topic has no reference. One method is base.
+        responses: columns method, target_personality, question_id, response, tokens, prompt_tokens, emoji,
+            sentences, emoji_probability; es, dd and neutral_loss, missing where a topic has no reference. One method is
+            base.
         probabilities: (responses, labels) of the trait classifier.
         ratings: (responses, traits) of a judge, from 1 to 5.
         log_probs: for each response, log-probabilities (nats) of its tokens under the base model.

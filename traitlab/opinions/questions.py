@@ -36,6 +36,12 @@ def stable_hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+def paraphrase(topic: str, asked: str) -> str:
+    """A question about `topic` in another template than that of the question `asked`; the same for the same topic."""
+    others = [text.format(topic=topic) for text in TEMPLATES.values() if text.format(topic=topic) != asked]
+    return others[stable_hash(f"paraphrase {topic.casefold()}") % len(others)]
+
+
 def question(topic: str, names: Sequence[str]) -> str:
     """The question about `topic`, in the template of `names` that falls to this topic.
 

@@ -36,6 +36,8 @@ MEASURES = {
     "probe_accuracy": Measure("Multiple choice", "share of easy factual questions answered rightly; a guess gets 0.25",
                               "share", "higher"),
     "tokens": Measure("Length", "tokens of an answer", "score"),
+    "prompt_tokens": Measure("Prompt", "tokens read before an answer; what exceeds those of the untouched model is the "
+                             "method's overhead", "score"),
     "distinct_2": Measure("Distinct-2", "different word pairs over all word pairs of an answer; low means repetition",
                           "share"),
     "emoji_instance_rate": Measure("Answers with emoji", "share of answers that hold at least one emoji", "share"),
