@@ -15,7 +15,7 @@ repro: $(READY)
 
 test: $(READY)
 	ruff check .
-	python -m pytest
+	python -m pytest -n logical --dist loadfile
 
 unit: $(READY)
 	python -m pytest tests/unit
