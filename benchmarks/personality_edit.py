@@ -4,8 +4,8 @@
     python -m benchmarks.personality_edit FILE --train TRAIN_FILE     # the same code, trained on theirs
 
 The file holds three traits; the answer counts as right when the classifier's argmax among these three (three-way) or
-among all five (five-way) is the trait that it was written for. Published for a fine-tuned RoBERTa-base: 0.9775. The figures go
-to benchmarks/results/, and as a table into docs/methods.md.
+among all five (five-way) is the trait that it was written for. Published for a fine-tuned RoBERTa-base: 0.9775.
+The figures go to benchmarks/results/, and as a table into docs/methods.md.
 """
 import argparse
 import importlib.metadata
@@ -26,7 +26,8 @@ from traitlab.traits import LABELS, TRAITS
 THREE = ("extraversion", "agreeableness", "neuroticism")
 PUBLISHED = 0.9775
 PAGE = Path("docs/methods.md")
-BEGIN, END = "<!-- personality_edit: begin (python -m benchmarks.personality_edit) -->", "<!-- personality_edit: end -->"
+BEGIN = "<!-- personality_edit: begin (python -m benchmarks.personality_edit) -->"
+END = "<!-- personality_edit: end -->"
 
 
 def main() -> None:
@@ -65,8 +66,8 @@ def table() -> str:
     lines = ["| file | trained on | answers | three-way | five-way |", "|---|---|--:|--:|--:|"]
     for path in sorted(Path("benchmarks/results").glob("personality_edit_*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
-        five = "" if found["five_way"] is None else f"{found['five_way']:.3f}"
-        lines.append(f"| {found['file']} | {found['trained_on']} | {found['n']:,} | {found['three_way']:.3f} | {five} |")
+        shares = ["" if found[way] is None else f"{found[way]:.3f}" for way in ("three_way", "five_way")]
+        lines.append(f"| {found['file']} | {found['trained_on']} | {found['n']:,} | {' | '.join(shares)} |")
     return "\n".join([*lines, f"| dev.json (published, RoBERTa-base) | train.json | | {PUBLISHED:.4f} | |"])
 
 
