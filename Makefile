@@ -49,7 +49,8 @@ $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint requirements.lock --editable '.[test]'
-	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >$(VENV)/compileall.log || true  # on all cores, where pip takes one; some packages bring files for another Python
+	# Byte code on all cores, where pip takes one; some packages bring files that are for another Python.
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >$(VENV)/compileall.log || true
 	touch $(READY)
 
 clean:
