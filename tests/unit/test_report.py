@@ -166,7 +166,7 @@ class Reader(html.parser.HTMLParser):
 def test_the_page_marks_what_is_significant_and_which_judge_is_not_valid(tmp_path, monkeypatch):
     make_results(tmp_path)
     text = page(tmp_path, monkeypatch)
-    assert "<strong>+0.40</strong><small>p &lt;0.001, d +1.50</small>" in text
+    assert "<strong>+0.40</strong><small>p &lt;0.001, d\u00a0+1.50</small>" in text
     assert "<span>+0.02</span><small>n.s., p 0.600</small>" in text
     assert "leave PAE aside for agreeableness." in text
     assert "the chat model some-judge (90 ratings; 3 texts got no readable one)" in text

@@ -231,7 +231,7 @@ def layer_curves(curves: dict[str, list[float]], name: str, span: tuple[float, f
         curves: {"base" or "qlora" with " control" behind it or not: a value for each layer}; controls are dashed.
         span: lowest and highest value of the axis, shared by all panels.
     """
-    width, height, left, bottom = 300, 200, 48, 158
+    width, height, left, bottom = 312, 200, 60, 158
     layers = max(map(len, curves.values()))
     x, y = Scale(1.0, float(max(2, layers)), left, width - 12), log_scale(span, bottom, 34)
     parts = [text(left, 17, name, class_="panel-name")]

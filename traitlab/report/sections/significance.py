@@ -29,7 +29,7 @@ def _cell(record, style: str = "share") -> Markup:
     if record is None:
         return Markup('<span class="missing">–</span>')
     significant = record["p_holm"] < LEVEL
-    effect = "" if record["cohens_d"] is None else f", d {signed(record['cohens_d'])}"
+    effect = "" if record["cohens_d"] is None else f", d\u00a0{signed(record['cohens_d'])}"
     p = "<0.001" if record["p_holm"] < 0.001 else f"{record['p_holm']:.3f}"
     return Markup("<{0}>{1}</{0}><small>{2}p {3}{4}</small>").format(
         "strong" if significant else "span", signed(record["difference"], style), "" if significant else "n.s., ", p,
