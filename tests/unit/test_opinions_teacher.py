@@ -11,9 +11,10 @@ from tasks import dataset
 from traitlab import params as parameters
 from traitlab.endpoint import Endpoint, Malformed
 from traitlab.errors import InputError
+from traitlab.journal import Journal
 from traitlab.opinions.corpus import read_corpus
 from traitlab.opinions.teacher.collect import Progress, Spent
-from traitlab.opinions.teacher.journal import Journal, read_journal
+from traitlab.opinions.teacher.journal import read_journal
 from traitlab.opinions.teacher.prompts import Examples, Wanted, messages, wanted
 from traitlab.opinions.teacher.screen import Screen, tidied
 from traitlab.traits import DESCRIPTIONS, FACETS, TRAITS
@@ -93,7 +94,7 @@ def test_a_torn_last_line_is_cut_off_and_no_other_row_is_lost(tmp_path, tail, ke
 
 def test_a_journal_has_one_writer_at_a_time(tmp_path):
     journal = Journal(tmp_path / "rows.jsonl")
-    code = f"from traitlab.opinions.teacher.journal import Journal; Journal({str(journal.path)!r})"
+    code = f"from traitlab.journal import Journal; Journal({str(journal.path)!r})"
     other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert "another process is writing to it; wait" in other.stderr
     journal.close()
