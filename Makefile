@@ -7,7 +7,7 @@ BIN    := $(CURDIR)/$(VENV)/bin
 READY  := $(VENV)/.ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test unit slow data-docs ui lock lint clean
+.PHONY: repro test unit slow bench bench-gpu data-docs ui lock lint clean
 
 repro: $(READY)
 	dvc repro
@@ -23,6 +23,18 @@ unit: $(READY)
 # What takes minutes of a real language model each, such as a teacher behind a real server; after make repro.
 slow: $(READY)
 	python -m pytest -m slow
+
+# Our engine beside the usual stack, and how it grows: docs/performance.md. On the CPU, after make repro.
+bench: $(READY)
+	pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[bench]'
+	python -m benchmarks.speed
+	python -m benchmarks.growth
+
+bench-gpu: $(READY)
+	pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[bench]'
+	python -m benchmarks.llama_shape cache/bench/llama-2-7b
+	python -m benchmarks.speed --workspace cache/bench/llama-2-7b --methods base qlora --rank 64 --batch 64 --rows 2048 \
+	  --topics 200 --usual-topics 2 training answers
 
 # Great Expectations' pages about the table: cache/data_docs/index.html.
 data-docs: $(READY)
@@ -40,7 +52,7 @@ lint: $(READY)
 lock:
 	rm -rf $(VENV).lock
 	$(PYTHON) -m venv $(VENV).lock
-	$(VENV).lock/bin/pip install --quiet '.[test]'
+	$(VENV).lock/bin/pip install --quiet '.[test,bench]'
 	(echo "# Exact versions of everything, tried together; made by \`make lock\` from pyproject.toml."; \
 	 $(VENV).lock/bin/pip freeze --all --exclude traitlab --exclude setuptools | sed 's/+cpu$$//') > requirements.lock
 	rm -rf $(VENV).lock build

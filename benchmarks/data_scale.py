@@ -1,13 +1,12 @@
 """What dataset -> validate -> split cost at 10^4, 10^5 and 10^6 rows: seconds and peak memory of each step.
 
-    python benchmarks/data_scale.py [ROWS ...]      # default: 10000 100000 1000000
+    python -m benchmarks.data_scale [ROWS ...]      # default: 10000 100000 1000000
 
 Each step runs as a process of its own on a made corpus that passes validation. The figures go to
 benchmarks/results/data_scale.json, and as a table into docs/data.md.
 """
 import json
 import os
-import platform
 import random
 import subprocess
 import sys
@@ -18,12 +17,9 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-from traitlab.traits import FACETS, TRAITS  # noqa: E402
+from benchmarks.pages import ROOT, hardware, versions, write_result, write_table
+from traitlab.traits import FACETS, TRAITS
 
-RESULT, PAGE = ROOT / "benchmarks/results/data_scale.json", ROOT / "docs/data.md"
-BEGIN, END = "<!-- data_scale: begin (python benchmarks/data_scale.py) -->", "<!-- data_scale: end -->"
 STEPS = ("dataset", "validate", "split")
 REGISTERS = {"plain": 16, "rich": 36}  # words of an answer
 VOCABULARY = [f"{a}{b}{c}{d}" for a in "bdfgklmnprst" for b in "aeiou" for c in "lmnrst" for d in "aeiou"]
@@ -77,7 +73,8 @@ def run(rows: int) -> dict:
 
 def table(result: dict) -> str:
     """The figures as Markdown."""
-    lines = [f"Measured on {result['machine']}, one process a step:", "",
+    lines = [f"Measured on {result['hardware']['cores']} CPU cores ({result['hardware']['machine']}), Python "
+             f"{result['versions']['python']}, one process a step:", "",
              "| rows | " + " | ".join(STEPS) + " | together |", "|--:|" + "--:|" * (len(STEPS) + 1)]
     for run in result["runs"]:
         steps = [run["steps"][step] for step in STEPS]
@@ -93,14 +90,11 @@ def main() -> None:
     for size in sizes:
         runs.append(run(size))
         print(json.dumps(runs[-1]), flush=True)
-    result = {"machine": f"{os.cpu_count()} CPU cores ({platform.machine()}), Python {platform.python_version()}",
-              "runs": runs}
     if len(sys.argv) > 1:
         return
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{table(result)}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    result = {"hardware": hardware(), "versions": versions("pandas", "pyarrow", "great-expectations"), "runs": runs}
+    write_result("data_scale", result)
+    write_table("data.md", "data_scale", table(result))
 
 
 if __name__ == "__main__":

@@ -8,16 +8,13 @@ among all five (five-way) is the trait that it was written for. Published for a 
 The figures go to benchmarks/results/, and as a table into docs/methods.md.
 """
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import time
 from pathlib import Path
 
 import numpy as np
 
-from tasks.files import write_json
+from benchmarks.pages import RESULTS, hardware, versions, write_result, write_table
 from traitlab.metric_models.classifier import TraitClassifier, train
 from traitlab.opinions.foreign import read_personality_edit
 from traitlab.params import load
@@ -25,9 +22,6 @@ from traitlab.traits import LABELS, TRAITS
 
 THREE = ("extraversion", "agreeableness", "neuroticism")
 PUBLISHED = 0.9775
-PAGE = Path("docs/methods.md")
-BEGIN = "<!-- personality_edit: begin (python -m benchmarks.personality_edit) -->"
-END = "<!-- personality_edit: end -->"
 
 
 def main() -> None:
@@ -52,19 +46,18 @@ def main() -> None:
         "epochs": options.epochs if options.train else params.metric_model.epochs,
         "published_three_way": PUBLISHED, "three_way": accuracy(probabilities, labels, THREE),
         "five_way": None if options.train else accuracy(probabilities, labels, TRAITS), "n": len(texts),
-        "seconds": round(time.perf_counter() - started), "cores": os.cpu_count(), "machine": platform.machine(),
-        "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers")}}
+        "seconds": round(time.perf_counter() - started), "hardware": hardware(),
+        "versions": versions("torch", "transformers")}
     how = "trained" if options.train else "untrained"
-    write_json(f"benchmarks/results/personality_edit_{options.file.stem}_{how}.json", result)
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    write_result(f"personality_edit_{options.file.stem}_{how}", result)
+    write_table("methods.md", "personality_edit", table())
     print(result)
 
 
 def table() -> str:
     """All results there are, as Markdown."""
     lines = ["| file | trained on | answers | three-way | five-way |", "|---|---|--:|--:|--:|"]
-    for path in sorted(Path("benchmarks/results").glob("personality_edit_*.json")):
+    for path in sorted(RESULTS.glob("personality_edit_*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
         shares = ["" if found[way] is None else f"{found[way]:.3f}" for way in ("three_way", "five_way")]
         lines.append(f"| {found['file']} | {found['trained_on']} | {found['n']:,} | {' | '.join(shares)} |")

@@ -7,12 +7,14 @@ import argparse
 import importlib
 import os
 import sys
+import time
 from dataclasses import dataclass, field
 
 from tasks.environment import quiet, use_threads
 from traitlab.errors import InputError
 from traitlab.traits import TRAITS
 
+STARTED = time.perf_counter()
 BAD_INPUT = 2  # exit code; any other failure is a traceback and 1
 METHODS = ("base", "prompt", "ike", "mend", "steering", "qlora")  # traitlab.personas.persona.METHODS, without torch
 
@@ -104,6 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as e:
         print(f"{name}: {e}", file=sys.stderr)
         return BAD_INPUT
+    print(f"{stage_name(name, options)}: done in {time.perf_counter() - STARTED:.1f} s", file=sys.stderr)
     return 0
 
 

@@ -13,9 +13,18 @@ from traitlab.personas.persona import cast
 
 
 def run(params: Params, method: str) -> None:
-    settings = params.respond
-    questions = held_out_questions(read_parquet("data/opinion_qa/test.parquet"), settings.topics)
+    questions = held_out_questions(read_parquet("data/opinion_qa/test.parquet"), params.respond.topics)
     lm = LanguageModel.load("models/nf4", params.compute)
+    write_parquet(f"data/responses/{method}.parquet", answers(lm, params, method, questions))
+
+
+def answers(lm: LanguageModel, params: Params, method: str, questions: pd.DataFrame) -> pd.DataFrame:
+    """What the personas of a method say: a row for each trait and question.
+
+    Args:
+        questions: as `held_out_questions` gives them.
+    """
+    settings = params.respond
     cast_list = personas(method, params, lm, questions)
     text = dict(zip(questions.question_id, questions.question))
     unique = {(id(persona), question): (persona, question) for (_, question), persona in cast_list.items()}
@@ -35,16 +44,16 @@ def run(params: Params, method: str) -> None:
                 bar.update(finished)
 
         found = generate(lm, rows.prompts, sampling, seeds, rows.adapters, rows.mixes, settings.batch_size, show)
-    answers = {(id(persona), question): (len(prompt), answer)
-               for (persona, question), prompt, answer in zip(asked, rows.prompts, found)}
+    said = {(id(persona), question): (len(prompt), answer)
+            for (persona, question), prompt, answer in zip(asked, rows.prompts, found)}
     about = questions.set_index("question_id")[["edit_topic", "domain", "question"]].to_dict("index")
     table = []
     for (trait, question), persona in cast_list.items():
-        length, answer = answers[id(persona), question]
+        length, answer = said[id(persona), question]
         table.append({"question_id": question, "method": method, "target_personality": trait, **about[question],
                       "response": lm.decode(answer.ids), "tokens": len(answer.ids) + answer.finished,
                       "finished": answer.finished, "prompt_tokens": length})
-    write_parquet(f"data/responses/{method}.parquet", pd.DataFrame(table))
+    return pd.DataFrame(table)
 
 
 def held_out_questions(test: pd.DataFrame, topics: int) -> pd.DataFrame:

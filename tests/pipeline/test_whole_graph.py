@@ -18,8 +18,24 @@ ROOT = Path(__file__).resolve().parents[2]
 NO_OP_SECONDS = 5
 
 
+# What Python runs first in every process: it notes which files under models/ the step opens.
+WATCH = """
+import os, sys
+if "-m" in sys.orig_argv and "tasks" in sys.orig_argv:
+    name = "@".join(a for a in sys.orig_argv[sys.orig_argv.index("tasks") + 1:] if not a.startswith("-"))
+    note = open(os.path.join(os.environ["OPENED"], name), "a", buffering=1)
+    def watch(event, arguments):
+        if event == "open" and isinstance(arguments[0], str) and arguments[1] != "w":
+            path = os.path.relpath(os.path.realpath(arguments[0]))
+            if path.startswith("models/"):
+                note.write(path + chr(10))
+    sys.addaudithook(watch)
+"""
+
+
 def run(project, *command):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))} | QUIET
+    environment |= {"PYTHONPATH": str(project.parent / "watch"), "OPENED": str(project.parent / "opened")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -40,6 +56,9 @@ def project(tmp_path_factory):
     if (ROOT / "cache/wheels").is_dir():
         shutil.copytree(ROOT / "cache/wheels", folder / "cache/wheels")
     compose_and_dump(str(folder / "params.yaml"), str(ROOT), None, "params", "", ["+preset=tiny"])
+    (folder.parent / "opened").mkdir()
+    (folder.parent / "watch").mkdir()
+    (folder.parent / "watch/sitecustomize.py").write_text(WATCH, encoding="utf-8")
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
     for command in (["git", "init", "-q"], ["git", "add", "-A"], [*git, "commit", "-q", "-m", "start"]):
         run(folder, *command)
@@ -87,3 +106,20 @@ def test_another_rank_concerns_training_only(project):
     finally:
         (project / "params.yaml").write_text(before)
     assert set(changed) == {*(f"train_qlora@{trait}" for trait in TRAITS), "report", "record"}
+
+
+def test_a_step_opens_the_models_that_it_names_and_no_other(project):
+    from dvc.repo import Repo
+
+    opened = {path.name: set(path.read_text().split()) for path in (project.parent / "opened").iterdir()}
+    with Repo(project) as repo:
+        stages = {stage.addressing: stage for stage in repo.index.stages}
+        assert set(opened) == set(stages)
+        for name, stage in stages.items():
+            made = {out.def_path for out in stage.outs}
+            named = {dep.def_path for dep in stage.deps if dep.def_path.startswith("models/")}
+            read = {path for path in opened[name] if not any(path.startswith(out) for out in made)}
+            of = {path: {model for model in named if path == model or path.startswith(f"{model}/")} for path in read}
+            assert all(of.values()), f"{name} opens what it does not name: {sorted(p for p in of if not of[p])}"
+            unused = named - set().union(*of.values())
+            assert not unused, f"{name} names models that it does not open: {sorted(unused)}"

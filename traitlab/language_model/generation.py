@@ -1,4 +1,5 @@
 """Batched sampling: prompts of many personas together, shared prefixes once, finished rows dropped from the batch."""
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,9 +59,9 @@ def generate(
     for rows in grouped([len(p) for p in prompts], groups, batch_size):
         noise = np.stack([np.random.default_rng(seeds[i]).random(sampling.max_new_tokens) for i in rows])
         alive = list(range(len(rows)))  # places in `rows` that still write
-        state = _prefill(lm, [prompts[i] for i in rows], adapters, mixes[rows], sampling.max_new_tokens)
+        logits, cache, mask, position = _prefill(lm, [prompts[i] for i in rows], adapters, mixes[rows],
+                                                 sampling.max_new_tokens)
         for step in range(sampling.max_new_tokens):
-            logits, cache, mask, position = state
             token = draw(logits, sampling, torch.from_numpy(noise[alive, step]).to(logits.device))
             keep = []
             for k, t in enumerate(token.tolist()):
@@ -80,15 +81,41 @@ def generate(
                 cache.batch_select_indices(order)
                 token, mask, position = token[order], mask[order], position[order]
                 alive = [alive[k] for k in order.tolist()]
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-            position = position + 1
-            with adapters.mixed(mixes[[rows[k] for k in alive]]):
-                hidden = lm.model.get_decoder()(
-                    input_ids=token[:, None], attention_mask=mask, position_ids=position[:, None],
-                    past_key_values=cache, use_cache=True,
-                ).last_hidden_state
-            state = lm.logits(hidden[:, -1]), cache, mask, position
+            logits, mask, position = _next(lm, token, cache, mask, position, adapters,
+                                           mixes[[rows[k] for k in alive]])
     return [Generated(tuple(a), f) for a, f in zip(answers, finished)]
+
+
+@torch.no_grad()
+def stream(lm: LanguageModel, prompt: list[int], sampling: Sampling, seed: int, adapters: LowRankAdapters | None = None,
+           mix: torch.Tensor | None = None) -> Iterator[int]:
+    """The tokens of one answer as they are drawn: those that `generate` gives for this row alone.
+
+    Args:
+        mix: the persona (adapters,).
+    """
+    adapters = adapters or LowRankAdapters(lm.model, [])
+    mixes = torch.zeros(1, adapters.count) if mix is None else mix[None]
+    noise = torch.from_numpy(np.random.default_rng(seed).random(sampling.max_new_tokens))
+    logits, cache, mask, position = _prefill(lm, [prompt], adapters, mixes, sampling.max_new_tokens)
+    for step in range(sampling.max_new_tokens):
+        token = draw(logits, sampling, noise[step : step + 1].to(logits.device))
+        if token.item() in lm.end_ids:
+            return
+        yield token.item()
+        logits, mask, position = _next(lm, token, cache, mask, position, adapters, mixes)
+
+
+def _next(lm, token, cache, mask, position, adapters, mixes):
+    """Take in a token a row: the next logits, and mask and positions with it."""
+    mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+    position = position + 1
+    with adapters.mixed(mixes):
+        hidden = lm.model.get_decoder()(
+            input_ids=token[:, None], attention_mask=mask, position_ids=position[:, None], past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+    return lm.logits(hidden[:, -1]), mask, position
 
 
 def _close_gaps(keep: list[int]) -> list[int]:

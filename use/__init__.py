@@ -1,0 +1,1 @@
+"""Using the result: talk to the trained personas, serve them, take them elsewhere. `traitlab --help`."""
