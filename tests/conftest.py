@@ -69,3 +69,33 @@ def tiny_lm(tiny_folder, compute):
     from traitlab.language_model.model import LanguageModel
 
     return LanguageModel.load(tiny_folder, compute)
+
+
+@pytest.fixture(scope="session")
+def persona_folder(tiny_nf4_folder, tmp_path_factory) -> Path:
+    """A project folder with what `traitlab` needs: params.yaml, the tiny model in NF4, a random LoRA adapter for each
+    trait and a random steering vector for openness."""
+    import torch
+    import yaml
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from traitlab.personas import steering
+    from traitlab.traits import TRAITS
+
+    folder = tmp_path_factory.mktemp("personas")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["compute"] |= {"device": "cpu", "dtype": "float32", "weights": "dequantized"}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (folder / "models/personas/steering").mkdir(parents=True)
+    (folder / "models/nf4").symlink_to(tiny_nf4_folder)
+    torch.manual_seed(1)
+    for trait in TRAITS:
+        model = get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_nf4_folder), LoraConfig(
+            r=3, lora_alpha=6, target_modules=["q_proj", "down_proj"], task_type="CAUSAL_LM"))
+        for name, weight in model.named_parameters():
+            if "lora_" in name:
+                torch.nn.init.normal_(weight, std=0.2)
+        model.save_pretrained(folder / "models/personas/qlora" / trait)
+    steering.save(folder / "models/personas/steering/openness.safetensors", 1, torch.randn(64))
+    return folder

@@ -5,7 +5,7 @@ from traitlab.language_model.generation import Sampling, stream
 from traitlab.metric_models.classifier import TraitClassifier
 from traitlab.params import Params
 from traitlab.traits import LABELS
-from use.voices import Voices, parse
+from use.voices import Voices, parse, pieces
 
 EVERY = 8  # tokens between two readings
 WIDTH = 30  # of a bar
@@ -41,28 +41,23 @@ def _live(lm, tokens, classifier) -> str:
     from rich.live import Live
     from rich.text import Text
 
-    ids, bars = [], ""
+    text, bars = "", ""
     with Live(refresh_per_second=8) as live:
-        for token in tokens:
-            ids.append(token)
-            if len(ids) % EVERY == 0:
-                bars = reading(classifier, lm.decode(ids))
-            live.update(Group(Text(lm.decode(ids)), Text(bars, style="dim")))
-        live.update(Group(Text(lm.decode(ids)), Text(reading(classifier, lm.decode(ids)), style="dim")))
-    return lm.decode(ids)
+        for count, _, text in pieces(lm, tokens):
+            if count % EVERY == 0:
+                bars = reading(classifier, text)
+            live.update(Group(Text(text), Text(bars, style="dim")))
+        live.update(Group(Text(text), Text(reading(classifier, text), style="dim")))
+    return text
 
 
 def _plain(lm, tokens, classifier) -> str:
     """The answer word by word, and a last reading: for pipes."""
-    ids, shown = [], ""
-    for token in tokens:
-        ids.append(token)
-        text = lm.decode(ids)
-        if not text.endswith("\ufffd"):  # half a character
-            print(text[len(shown):], end="", flush=True)
-            shown = text
-    print("\n" + reading(classifier, lm.decode(ids)), flush=True)
-    return lm.decode(ids)
+    text = ""
+    for _, piece, text in pieces(lm, tokens):  # noqa: B007
+        print(piece, end="", flush=True)
+    print("\n" + reading(classifier, text), flush=True)
+    return text
 
 
 def reading(classifier: TraitClassifier, text: str) -> str:

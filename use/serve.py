@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from traitlab.errors import InputError
 from traitlab.language_model.generation import Generated, Sampling, generate, stream
 from traitlab.params import Params
-from use.voices import Voice, Voices, parse
+from use.voices import Voice, Voices, parse, pieces
 
 KEY_VARIABLE = "TRAITLAB_API_KEY"
 BATCH = 64  # requests answered together, at the most
@@ -157,16 +157,14 @@ def make_app(voices: Voices, params: Params) -> FastAPI:
             content = about | {"object": "chat.completion.chunk", "choices": [choice]}
             return f"data: {json.dumps(content)}\n\n"
 
-        ids, shown = [], ""
+        drawn = 0
         yield event({"role": "assistant", "content": ""})
         with engine.using:
-            for token in stream(voices.lm, job.prompt, job.sampling, job.seed, voices.adapters, voices.mix(job.voice)):
-                ids.append(token)
-                text = voices.lm.decode(ids)
-                if not text.endswith("\ufffd"):  # half a character
-                    yield event({"content": text[len(shown):]})
-                    shown = text
-        yield event({}, "length" if len(ids) == job.sampling.max_new_tokens else "stop")
+            tokens = stream(voices.lm, job.prompt, job.sampling, job.seed, voices.adapters, voices.mix(job.voice))
+            for drawn, piece, _ in pieces(voices.lm, tokens):
+                if piece:
+                    yield event({"content": piece})
+        yield event({}, "length" if drawn == job.sampling.max_new_tokens else "stop")
         yield "data: [DONE]\n\n"
 
     return app

@@ -6,6 +6,7 @@ A mixture adds the traits' low-rank deltas, each times its strength; beyond 1 a 
 below 0 it is turned round.
 """
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,3 +122,16 @@ class Voices:
         """Those without strengths and mixtures."""
         return ["base", *(trait if method == "qlora" else f"{method}/{trait}" for method, trait in self.keys),
                 *(f"prompt/{trait}" for trait in TRAITS)]
+
+
+def pieces(lm: LanguageModel, tokens: Iterator[int]) -> Iterator[tuple[int, str, str]]:
+    """For each token: how many there are now, what it adds to the text, the text; a character comes with its last byte."""
+    ids, shown = [], ""
+    for token in tokens:
+        ids.append(token)
+        text = lm.decode(ids)
+        whole = "" if text.endswith("\ufffd") else text[len(shown) :]
+        shown += whole
+        yield len(ids), whole, text
+    if ids and len(text) > len(shown):
+        yield len(ids), text[len(shown) :], text
