@@ -161,7 +161,7 @@ def make_app(voices: Voices, params: Params) -> FastAPI:
         yield event({"role": "assistant", "content": ""})
         with engine.using:
             tokens = stream(voices.lm, job.prompt, job.sampling, job.seed, voices.adapters, voices.mix(job.voice))
-            for drawn, piece, _ in pieces(voices.lm, tokens):
+            for drawn, piece, _ in pieces(voices.lm, tokens):  # noqa: B007
                 if piece:
                     yield event({"content": piece})
         yield event({}, "length" if drawn == job.sampling.max_new_tokens else "stop")

@@ -125,7 +125,7 @@ class Voices:
 
 
 def pieces(lm: LanguageModel, tokens: Iterator[int]) -> Iterator[tuple[int, str, str]]:
-    """For each token: how many there are now, what it adds to the text, the text; a character comes with its last byte."""
+    """For each token: how many there are, what it adds to the text, the text; a character comes with its last byte."""
     ids, shown = [], ""
     for token in tokens:
         ids.append(token)
