@@ -1,6 +1,9 @@
 """The graph of dvc.yaml, read through DVC's Python API: stages, what each waits for, and what it needs to run."""
 import os
+import socket
 from dataclasses import dataclass
+
+from traitlab.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,29 @@ def read_graph(folder: str = ".") -> dict[str, Stage]:
             )
             for stage in order
         }
+
+
+def needed_by(targets: list[str], stages: dict[str, Stage]) -> dict[str, Stage]:
+    """The stages named and all that they wait for, in the graph's order.
+
+    Raises:
+        InputError: there is no such stage.
+    """
+    wanted = set()
+    for target in targets:
+        named = [name for name in stages if name == target or name.split("@")[0] == target]
+        if not named:
+            raise InputError(f"dvc.yaml: no stage {target}; there are {', '.join(stages)}")
+        wanted.update(named)
+    for name in reversed(stages):
+        if name in wanted:
+            wanted |= stages[name].after
+    return {name: stage for name, stage in stages.items() if name in wanted}
+
+
+def heavy_limit() -> str:
+    """The name of the server's concurrency limit for heavy stages on this machine; `make ui` sets it."""
+    return f"heavy-{socket.gethostname()}"
 
 
 def heavy_slots(threads: int) -> int:

@@ -19,14 +19,17 @@ from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter, TaskRunFilterName
-from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
+from prefect.concurrency.sync import concurrency
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Crashed, Failed
 
-from flows.graph import Stage, heavy_slots, read_graph
-from traitlab.errors import InputError
-from traitlab.params import load
+from flows.artifacts import publish
+from flows.graph import Stage, heavy_limit, heavy_slots, needed_by, read_graph
+from flows.server import served
+from flows.settings import change, current
+from traitlab.params import Params, load
 
-LOCAL_API = "http://127.0.0.1:4200/api"  # of `make ui`
+CURRENT = current()  # the parameters that the UI's form begins with: those of params.yaml
 
 
 @dataclass
@@ -39,17 +42,23 @@ class Outcome:
 
 
 @flow(name="pipeline", persist_result=False)
-def pipeline(force: bool = False, slots: int | None = None) -> None:
+def pipeline(
+    targets: list[str] | None = None, force: bool = False, slots: int | None = None, params: Params | None = CURRENT
+) -> None:
     """Run every stage of dvc.yaml that is not up to date, independent ones side by side.
 
     Args:
+        targets: these stages and what they need; by default all. train_qlora stands for those of all traits.
         force: run the stages that are up to date, too.
         slots: heavy stages at a time; by default as many as fit (flows/graph.py).
+        params: what differs from params.yaml is written there first, as `dvc exp run -S` would; by default, nothing.
 
     Raises:
         RuntimeError: stages failed; what does not depend on them was still run.
     """
-    stages = read_graph()
+    if params is not None and (changed := change(params)):
+        print(f"params.yaml: {', '.join(f'{key} = {value!r}' for key, value in changed.items())}", flush=True)
+    stages = needed_by(targets, read_graph()) if targets else read_graph()
     free = slots or heavy_slots(load().compute.threads)
     waiting, done, failed = dict(stages), set(), {}
     running: dict[Future, Stage] = {}
@@ -62,7 +71,7 @@ def pipeline(force: bool = False, slots: int | None = None) -> None:
             for stage in [s for s in waiting.values() if s.after <= done]:
                 if not stage.heavy or free:
                     free -= stage.heavy
-                    running[pool.submit(_reproduce, waiting.pop(stage.name).name, force, shown_in, processes)] = stage
+                    running[pool.submit(_reproduce, waiting.pop(stage.name), force, shown_in, processes)] = stage
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -78,12 +87,22 @@ def pipeline(force: bool = False, slots: int | None = None) -> None:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
         pool.shutdown()
+    publish()
     if failed:
         left = f"; not started because of it: {', '.join(waiting)}" if waiting else ""
         raise RuntimeError(f"failed: {', '.join(failed)}{left}")
 
 
-def _reproduce(name: str, force: bool, shown_in: dict[str, str], processes: dict) -> Outcome:
+def _reproduce(stage: Stage, force: bool, shown_in: dict[str, str], processes: dict) -> Outcome:
+    """Run one stage when this machine has room for it beside those of other flow runs."""
+    if not stage.heavy:
+        return _run(stage.name, force, shown_in, processes)
+    with temporary_settings({PREFECT_API_URL: shown_in["PREFECT_API_URL"]}), concurrency(
+            heavy_limit(), strict=False, raise_on_lease_renewal_failure=False):
+        return _run(stage.name, force, shown_in, processes)
+
+
+def _run(name: str, force: bool, shown_in: dict[str, str], processes: dict) -> Outcome:
     """Run one stage through DVC and pass its output on, each line under the stage's name."""
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), name]
     environment = os.environ | shown_in | {
@@ -134,25 +153,11 @@ def _shown_as(name: str, state: Callable) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description=__doc__.splitlines()[0])
+    parser.add_argument("targets", nargs="*", metavar="STAGE", help="and what it needs; default: all stages")
     parser.add_argument("--force", action="store_true", help="run the stages that are up to date, too")
     parser.add_argument("--slots", type=int, help="heavy stages at a time; by default as many as fit")
     options = parser.parse_args(arguments)
-    address = PREFECT_API_URL.value() or LOCAL_API
-    with temporary_settings({PREFECT_API_URL: address, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False}):
-        with get_client(sync_client=True) as client:
-            if error := client.api_healthcheck():
-                print(f"no Prefect server answers at {address} ({type(error).__name__}); start one with `make ui`, "
-                      "or run `dvc repro`, which needs none", file=sys.stderr)
-                return 2
-        try:
-            pipeline(force=options.force, slots=options.slots)
-        except InputError as e:
-            print(f"pipeline: {e}", file=sys.stderr)
-            return 2
-        except RuntimeError as e:
-            print(f"pipeline: {e}", file=sys.stderr)
-            return 1
-    return 0
+    return served("pipeline", lambda: pipeline(options.targets, options.force, options.slots))
 
 
 if __name__ == "__main__":

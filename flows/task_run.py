@@ -11,11 +11,13 @@ import time
 from contextlib import redirect_stderr, redirect_stdout
 
 from prefect import task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.context import hydrated_context
 from prefect.logging import get_run_logger
 from prefect.results import ResultStore
+from prefect.runtime import task_run
 
 from flows.pipeline import pipeline
 from traitlab.errors import Unreachable
@@ -62,15 +64,33 @@ def may_pass_on_retry(task, task_run, state) -> bool:
 
 def _log_output(work) -> None:
     log = get_run_logger().info
-    with redirect_stdout(LoggedLines(sys.stdout, log)), redirect_stderr(LoggedLines(sys.stderr, log)):
+    show = Progress(task_run.name)
+    with redirect_stdout(LoggedLines(sys.stdout, log)), redirect_stderr(LoggedLines(sys.stderr, log, show)):
         work()
+
+
+class Progress:
+    """A progress artifact of the task run, made when there is progress to show."""
+
+    def __init__(self, name: str):
+        self._name, self._id = name, None
+
+    def __call__(self, line: str) -> None:
+        if not (found := re.search(r"(.*?): +(\d+)%\|", line)):
+            return
+        percent = float(found[2])
+        if self._id is None:
+            key = re.sub("[^a-z0-9]+", "-", f"progress-{self._name}".lower())
+            self._id = create_progress_artifact(percent, key=key, description=found[1].strip())
+        else:
+            update_progress_artifact(self._id, percent)
 
 
 class LoggedLines(io.TextIOBase):
     """A stream that passes everything on and also logs each line; of a progress bar a line every few seconds."""
 
-    def __init__(self, stream, log, clock=time.monotonic):
-        self._stream, self._log, self._clock = stream, log, clock
+    def __init__(self, stream, log, show=lambda line: None, clock=time.monotonic):
+        self._stream, self._log, self._show, self._clock = stream, log, show, clock
         self._rest, self._progress_at = "", -PROGRESS_SECONDS
 
     def write(self, text: str) -> int:
@@ -88,6 +108,7 @@ class LoggedLines(io.TextIOBase):
     def _say(self, line: str) -> None:
         if line.strip():
             self._log(line.strip())
+            self._show(line)
 
     def flush(self) -> None:
         self._stream.flush()

@@ -1,4 +1,7 @@
-"""Start the Prefect server and MLflow's UI on loopback, print their addresses, and stop both on Ctrl-C: `make ui`."""
+"""Start Prefect's server, a worker and MLflow's UI on loopback, print the addresses, and stop all on Ctrl-C: `make ui`.
+
+The server gets the work pool, the deployments of prefect.yaml and this machine's limit of heavy stages.
+"""
 import os
 import signal
 import subprocess
@@ -13,6 +16,7 @@ from traitlab.errors import InputError
 PREFECT_PORT = int(os.environ.get("PREFECT_PORT", "4200"))
 MLFLOW_PORT = int(os.environ.get("MLFLOW_PORT", "5000"))
 START_SECONDS = 120
+POOL = "traitlab"
 
 
 def main() -> int:
@@ -42,7 +46,11 @@ def main() -> int:
         for name, (address, health) in addresses.items():
             _wait_for(name, address + health, processes)
             print(f"{name:9} {address}", flush=True)
-        print("Run the graph with `python -m flows.pipeline`; Ctrl-C stops both servers.", flush=True)
+        here = {"PREFECT_API_URL": f"http://127.0.0.1:{PREFECT_PORT}/api", "TRAITLAB_ROOT": str(Path.cwd())}
+        _deploy(here)
+        processes.append(_start("prefect", "worker", "start", "--pool", POOL, **here))
+        print("Run the graph with `python -m flows.pipeline`, or from the form of the deployment `pipeline`; "
+              "Ctrl-C stops all.", flush=True)
         while all(process.poll() is None for process in processes):
             time.sleep(0.5)
         raise InputError("a server has stopped; its messages are above")
@@ -55,6 +63,29 @@ def main() -> int:
         for signal_number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave a server behind
             signal.signal(signal_number, signal.SIG_IGN)
         _stop(processes)
+
+
+def _deploy(here: dict[str, str]) -> None:
+    """Make the pool and the deployments, as often as wanted."""
+    from flows.graph import heavy_limit, heavy_slots
+    from traitlab.params import load
+
+    slots = str(heavy_slots(load().compute.threads))
+    known = _prefect(here, "gcl", "inspect", heavy_limit()).returncode == 0
+    for command in (
+        ["work-pool", "create", "--type", "process", "--overwrite", POOL],
+        ["gcl", "update" if known else "create", heavy_limit(), "--limit", slots],
+        ["deploy", "--all"],
+    ):
+        done = _prefect(here, *command)
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+            raise InputError(f"prefect {' '.join(command[:2])}: {said[-1]}")
+
+
+def _prefect(here: dict[str, str], *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "prefect", "--no-prompt", *arguments], env=os.environ | here,
+                          capture_output=True, text=True)
 
 
 def _interrupt(*_):

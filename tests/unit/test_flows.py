@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 from prefect.states import Failed
 
-from flows.graph import heavy_slots, read_graph
+from flows.graph import heavy_slots, needed_by, read_graph
+from flows.settings import change, current
+from flows.sweep import experiments
 from flows.task_run import PROGRESS_SECONDS, LoggedLines, may_pass_on_retry
 from traitlab.errors import InputError, Unreachable
+from traitlab.params import Params
+from traitlab.traits import TRAITS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +49,8 @@ def test_heavy_stages_share_the_cores(tmp_path):
 
 def test_output_is_passed_on_and_logged_by_line_and_progress_now_and_then():
     now, logged, stream = [0.0], [], io.StringIO()
-    lines = LoggedLines(stream, logged.append, clock=lambda: now[0])
+    shown = []
+    lines = LoggedLines(stream, logged.append, shown.append, clock=lambda: now[0])
     written = ["a lo", "ng line\n", "\n", "\r10%", "\r20%", "\r30%"]
     for text in written:
         lines.write(text)
@@ -54,4 +59,40 @@ def test_output_is_passed_on_and_logged_by_line_and_progress_now_and_then():
         written.append(text)
         lines.write(text)
     assert stream.getvalue() == "".join(written)
-    assert logged == ["a long line", "10%", "30%", "60%", "end"]
+    assert logged == ["a long line", "10%", "30%", "60%", "end"] == [line.strip() for line in shown]
+
+
+def test_targets_bring_what_they_need():
+    stages = read_graph(ROOT)
+    assert list(needed_by(["split"], stages)) == ["dataset", "validate", "split"]
+    assert {f"train_qlora@{trait}" for trait in TRAITS} < set(needed_by(["train_qlora"], stages))
+    assert set(needed_by(["record"], stages)) == set(stages)
+    with pytest.raises(InputError, match="no stage mendd; there are"):
+        needed_by(["mendd"], stages)
+
+
+def test_a_changed_form_is_written_to_the_parameters_and_keeps_their_comments(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(before, encoding="utf-8")
+    form = current().model_dump(mode="json")
+    form["train_qlora"] |= {"r": 8, "learning_rate": 1e-4}
+    form["split"]["test_templates"] = ["paper"]
+    assert change(Params.model_validate(form)) == {
+        "train_qlora.r": 8, "train_qlora.learning_rate": 1e-4, "split.test_templates": ["paper"]}
+    after = (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    assert current().train_qlora.r == 8 and current().split.test_templates == ("paper",)
+    comments = lambda text: [line.split("#", 1)[1] for line in text.splitlines() if "#" in line]  # noqa: E731
+    assert comments(after) == comments(before)
+    assert change(current()) == {}
+
+
+def test_a_grid_gives_an_experiment_for_each_combination_with_a_name_of_its_own():
+    grid = {"train_qlora.r": [8, 16], "seed": [0, 1, 2]}
+    points = experiments(grid, "ranks", "abc")
+    assert sorted(map(str, points.values())) == sorted(str({"train_qlora.r": r, "seed": s}) for r in (8, 16)
+                                                       for s in (0, 1, 2))
+    assert points == experiments(grid, "ranks", "abc"), "a sweep that is started again finds what has arrived"
+    assert not points.keys() & experiments(grid, "ranks", "abd").keys(), "another commit, other experiments"
+    with pytest.raises(InputError, match="names no values"):
+        experiments({"seed": []}, "x", "abc")
