@@ -1,20 +1,15 @@
 """The whole real graph on the real model in the profile `tiny`: everything is made, once, and nothing is made twice."""
 import json
-import os
-import shutil
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import yaml
+from served_helpers import environment, make_tiny_project
 
 from tasks.__main__ import METHODS, STEPS
-from tasks.environment import QUIET
 from traitlab.traits import TRAITS
 
-ROOT = Path(__file__).resolve().parents[2]
 NO_OP_SECONDS = 5
 
 
@@ -34,10 +29,8 @@ if "-m" in sys.orig_argv and "tasks" in sys.orig_argv:
 
 
 def run(project, *command):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))} | QUIET
-    environment |= {"PYTHONPATH": str(project.parent / "watch"), "OPENED": str(project.parent / "opened")}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    watched = {"PYTHONPATH": str(project.parent / "watch"), "OPENED": str(project.parent / "opened")}
+    done = subprocess.run(command, cwd=project, env=environment() | watched, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -45,23 +38,10 @@ def run(project, *command):
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A clone of the project in which the graph has run."""
-    from dvc.utils.hydra import compose_and_dump
-
-    folder = tmp_path_factory.mktemp("whole") / "project"
-    for name in ("tasks", "traitlab", "flows", "preset", "data/corpus", "data/frames", "data/probe"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    if (ROOT / "cache/wheels").is_dir():
-        shutil.copytree(ROOT / "cache/wheels", folder / "cache/wheels")
-    compose_and_dump(str(folder / "params.yaml"), str(ROOT), None, "params", "", ["+preset=tiny"])
+    folder = make_tiny_project(tmp_path_factory.mktemp("whole") / "project")
     (folder.parent / "opened").mkdir()
     (folder.parent / "watch").mkdir()
     (folder.parent / "watch/sitecustomize.py").write_text(WATCH, encoding="utf-8")
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
-    for command in (["git", "init", "-q"], ["git", "add", "-A"], [*git, "commit", "-q", "-m", "start"]):
-        run(folder, *command)
     run(folder, "dvc", "repro")
     return folder
 

@@ -54,12 +54,32 @@ def make_project(folder: Path, stages: set[str]) -> Path:
     """A git and DVC project with this repository's code and corpus and some of its stages."""
     for name in ("tasks", "traitlab", "flows", "preset", "data/corpus"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("params.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
+    for name in ("params.yaml", "prefect.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     graph = yaml.safe_load((ROOT / "dvc.yaml").read_text())
     graph = {"stages": {name: stage for name, stage in graph["stages"].items() if name in stages}}
     (folder / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False))
+    return commit(folder)
+
+
+def make_tiny_project(folder: Path) -> Path:
+    """A git and DVC project with the whole graph in the profile `tiny`."""
+    from dvc.utils.hydra import compose_and_dump
+
+    for name in ("tasks", "traitlab", "flows", "preset", "data/corpus", "data/frames", "data/probe"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "prefect.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    if (ROOT / "cache/wheels").is_dir():
+        shutil.copytree(ROOT / "cache/wheels", folder / "cache/wheels")
+    compose_and_dump(str(folder / "params.yaml"), str(ROOT), None, "params", "", ["+preset=tiny"])
+    return commit(folder)
+
+
+def commit(folder: Path) -> Path:
+    """Make the folder a git repository with all its files in it."""
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
     for command in (["git", "init", "-q"], ["git", "add", "-A"], [*git, "commit", "-q", "-m", "start"]):
         subprocess.run(command, cwd=folder, check=True)
