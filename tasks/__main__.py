@@ -56,6 +56,7 @@ STEPS = {
     "explain": Step("find what moves the emoji probability, and test it: metrics/explain.json, plots/explain"),
     "report": Step("write the page: report/index.html"),
     "record": Step("record the run in MLflow"),
+    "register": Step("register the trained personas as an MLflow model", stage=False),
     "verify": Step("compare every output with its recorded hash; put damaged ones away", stage=False),
 }
 HELP = {bool: "also write Great Expectations' Data Docs to cache/data_docs", list: "commits or DVC experiments"}

@@ -30,6 +30,7 @@ def run(params: Params) -> None:
     tags = git_tags() | {"model": model}
     tracked = {f"dvc.{path}": md5 for path, md5 in hashes.items()}
     commit = tags.get("mlflow.source.git.commit", "no commit")
+    _forget(client, experiment, tags)
     parent = _start(client, experiment, f"{model} · {commit[:7]}", tags | tracked)
     with _ended(client, parent):
         _log(client, parent, _classifier_metrics(), flat(params.model_dump(mode="json")))
@@ -82,6 +83,27 @@ def open_store():
     return client
 
 
+def _forget(client, experiment, tags) -> None:
+    """Delete what a killed run of the same DVC experiment has recorded: it is recorded once."""
+    name = tags.get("dvc.experiment")
+    for run in client.search_runs([experiment], f"tags.`dvc.experiment` = '{name}'") if name else []:
+        client.delete_run(run.info.run_id)
+
+
+def _register(client, run_id, name, scores) -> None:
+    """A new version of the adapter in the model registry, called newest."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException:
+        pass  # it is there
+    tags = {measure: str(scores[measure]["value"]) for measure in ("ta", "coherence")}
+    source = f"{client.get_run(run_id).info.artifact_uri}/adapter"
+    version = client.create_model_version(name, source, run_id, tags=tags)
+    client.set_registered_model_alias(name, "newest", version.version)
+
+
 def _record_persona(client, run_id, params: Params, method, trait, scores, datasets) -> None:
     metrics = {m: scores[m]["value"] for m in MEASURES if m in scores and scores[m]["value"] is not None}
     # Methods have different settings; a parameter that only some runs have would crowd the compare view. They are all
@@ -96,6 +118,7 @@ def _record_persona(client, run_id, params: Params, method, trait, scores, datas
             curve = _curve(f"plots/train_{method}/{trait}.csv")
             _artifact(client, run_id, f"plots/train_{method}/{trait}.csv", "plots")
             _artifact(client, run_id, f"models/personas/{method}/{trait}", "adapter")
+            _register(client, run_id, f"{model_name(params)}-{trait}", scores)
     _log(client, run_id, metrics, knobs, curve)
     client.log_inputs(run_id, [_input(dataset, context) for context, dataset in inputs])
 

@@ -21,7 +21,7 @@ from traitlab.personas.persona import Messages
 from traitlab.personas.prompting import instructed
 from traitlab.traits import TRAITS
 
-FOLDER = Path("models/personas")
+BASE, FOLDER = Path("models/nf4"), Path("models/personas")
 PART = re.compile(r"(?:(?P<method>qlora|steering|prompt)/)?(?P<trait>[a-z]+)(?::(?P<strength>-?\d+(?:\.\d+)?))?")
 MOST = 4.0  # strengths beyond it give noise
 
@@ -91,12 +91,12 @@ class Voices:
         self.adapters = LowRankAdapters(lm.model, list(found.values()))
 
     @classmethod
-    def load(cls, params: Params) -> "Voices":
-        lm = LanguageModel.load("models/nf4", params.compute)
-        found = {("qlora", trait): load_adapter(FOLDER / "qlora" / trait) for trait in TRAITS
-                 if (FOLDER / "qlora" / trait).is_dir()}
-        found |= {("steering", trait): steering.load(lm, FOLDER / "steering", trait) for trait in TRAITS
-                  if (FOLDER / "steering" / f"{trait}.safetensors").is_file()}
+    def load(cls, params: Params, base: Path = BASE, folder: Path = FOLDER) -> "Voices":
+        lm = LanguageModel.load(base, params.compute)
+        found = {("qlora", trait): load_adapter(folder / "qlora" / trait) for trait in TRAITS
+                 if (folder / "qlora" / trait).is_dir()}
+        found |= {("steering", trait): steering.load(lm, folder / "steering", trait) for trait in TRAITS
+                  if (folder / "steering" / f"{trait}.safetensors").is_file()}
         return cls(lm, found)
 
     def mix(self, voice: Voice) -> torch.Tensor:

@@ -90,6 +90,18 @@ def test_one_parent_and_a_run_per_method_and_trait(finished):
     inputs = {i.tags[0].value: i.dataset for i in tuned.inputs.dataset_inputs}
     assert inputs["training"].digest == "0" * 31 + "1" and set(inputs) == {"training", "evaluation"}
     assert {a.path for a in client.list_artifacts(tuned.info.run_id, "adapter")} == {"adapter/adapter_config.json"}
+    version = client.get_model_version_by_alias("SmolLM2-135M-Instruct-openness", "newest")
+    assert version.run_id == tuned.info.run_id
+    assert float(version.tags["ta"]) == scores["qlora"]["openness"]["ta"]["value"]
+
+
+def test_an_experiment_that_was_killed_and_run_again_is_recorded_once(finished):
+    for _ in range(2):
+        done = record(finished, DVC_EXP_NAME="ranks-1")
+        assert done.returncode == 0, done.stderr
+    client, (parent,), children = runs_of(f"sqlite:///{finished}/mlflow.db")
+    assert len(children) == 18 and parent.data.tags["dvc.experiment"] == "ranks-1"
+    assert str(client.get_model_version_by_alias("SmolLM2-135M-Instruct-openness", "newest").version) == "2"
 
 
 def test_the_variable_names_the_server_and_a_dead_one_is_one_sentence(finished):
