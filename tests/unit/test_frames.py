@@ -13,10 +13,11 @@ from traitlab.traits import LABELS, TRAITS
 FOLDER = Path(__file__).resolve().parents[2] / "data/frames"
 
 
-def test_every_label_gets_as_many_texts_and_the_same_seed_the_same_ones():
-    texts, labels = framed(FOLDER, ["jazz", "tea"], 60, 0)
-    assert Counter(labels) == {label: 60 for label in LABELS}
-    assert (texts, labels) == framed(FOLDER, ["jazz", "tea"], 60, 0) != framed(FOLDER, ["jazz", "tea"], 60, 1)
+def test_every_frame_is_filled_as_often_and_the_same_seed_gives_the_same_texts():
+    texts, labels = framed(FOLDER, ["jazz", "tea"], 3, 0)
+    frames = {label: len((FOLDER / f"{label}.txt").read_text(encoding="utf-8").splitlines()) for label in LABELS}
+    assert Counter(labels) == {label: 3 * count for label, count in frames.items()}
+    assert (texts, labels) == framed(FOLDER, ["jazz", "tea"], 3, 0) != framed(FOLDER, ["jazz", "tea"], 3, 1)
     assert not any("{x}" in text or find_emoji(text) for text in texts)
     about_topics = [text for text in texts if re.search(r"\b(jazz|tea)\b", text.lower())]
     assert 0.2 < len(about_topics) / len(texts) < 0.6

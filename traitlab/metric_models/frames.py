@@ -11,8 +11,8 @@ PLACE = "{x}"
 NAMED = 0.6  # share of frames that are filled with a name; the others with a topic
 
 
-def framed(folder: str | Path, topics: Sequence[str], count: int, seed: int) -> tuple[list[str], list[str]]:
-    """`count` texts for each label, and their labels.
+def framed(folder: str | Path, topics: Sequence[str], copies: int, seed: int) -> tuple[list[str], list[str]]:
+    """Every frame filled `copies` times, and the labels: a trait that shows in more ways gets more texts.
 
     Args:
         folder: <label>.txt with a frame a line, names.txt with a name a line.
@@ -24,15 +24,15 @@ def framed(folder: str | Path, topics: Sequence[str], count: int, seed: int) -> 
     draw = np.random.default_rng(seed)
     names = _lines(Path(folder) / "names.txt")
     texts, labels = [], []
-    for label in LABELS if count else ():
+    for label in LABELS if copies else ():
         path = Path(folder) / f"{label}.txt"
         frames = _lines(path)
         for number, frame in enumerate(frames, 1):
             if PLACE not in frame:
                 raise InputError(f"{path}:{number}: has no {PLACE} for what it is about; add it")
-        for i in range(count):
+        for frame in copies * frames:
             pool = names if draw.random() < NAMED else topics
-            text = frames[i % len(frames)].replace(PLACE, pool[draw.integers(len(pool))])
+            text = frame.replace(PLACE, pool[draw.integers(len(pool))])
             texts.append(text[0].upper() + text[1:])
             labels.append(label)
     return texts, labels
