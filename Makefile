@@ -7,7 +7,7 @@ BIN    := $(CURDIR)/$(VENV)/bin
 READY  := $(VENV)/.ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test unit slow bench bench-gpu data-docs ui lock lint clean
+.PHONY: repro test unit slow chaos bench bench-gpu data-docs ui lock lint clean
 
 repro: $(READY)
 	dvc repro
@@ -23,6 +23,12 @@ unit: $(READY)
 # What takes minutes of a real language model each, such as a teacher behind a real server; after make repro.
 slow: $(READY)
 	python -m pytest -m slow
+
+# Kills, damage, absence, sweeps that lose a worker, made-up input: docs/operations.md has the table. About an hour.
+chaos: $(READY)
+	pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[chaos]'
+	python -m pytest tests/chaos -m '' -v
+	for target in emoji voices corpus csv personality_edit; do python -m tests.chaos.fuzz $$target || exit 1; done
 
 # Our engine beside the usual stack, and how it grows: docs/performance.md. On the CPU, after make repro.
 bench: $(READY)
@@ -52,7 +58,7 @@ lint: $(READY)
 lock:
 	rm -rf $(VENV).lock
 	$(PYTHON) -m venv $(VENV).lock
-	$(VENV).lock/bin/pip install --quiet '.[test,bench]'
+	$(VENV).lock/bin/pip install --quiet '.[test,bench,chaos]'
 	(echo "# Exact versions of everything, tried together; made by \`make lock\` from pyproject.toml."; \
 	 $(VENV).lock/bin/pip freeze --all --exclude traitlab --exclude setuptools | sed 's/+cpu$$//') > requirements.lock
 	rm -rf $(VENV).lock build

@@ -12,9 +12,11 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
@@ -77,7 +79,9 @@ def pipeline(
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 stage, outcome = running.pop(future), future.result()
                 free += stage.heavy
-                _settle(stage.name, outcome, run_id)
+                if shown_in:
+                    with _watched(shown_in):
+                        _settle(stage.name, outcome, run_id)
                 if outcome.code:
                     failed[stage.name] = outcome
                 else:
@@ -87,7 +91,9 @@ def pipeline(
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
         pool.shutdown()
-    publish()
+    if shown_in:
+        with _watched(shown_in):
+            publish()
     if failed:
         left = f"; not started because of it: {', '.join(waiting)}" if waiting else ""
         raise RuntimeError(f"failed: {', '.join(failed)}{left}")
@@ -95,11 +101,23 @@ def pipeline(
 
 def _reproduce(stage: Stage, force: bool, shown_in: dict[str, str], processes: dict) -> Outcome:
     """Run one stage when this machine has room for it beside those of other flow runs."""
-    if not stage.heavy:
+    with ExitStack() as room:
+        if stage.heavy and shown_in:
+            room.enter_context(_watched(shown_in))
+            room.enter_context(temporary_settings({PREFECT_API_URL: shown_in["PREFECT_API_URL"]}))
+            with _watched(shown_in):
+                room.enter_context(concurrency(heavy_limit(), strict=False, raise_on_lease_renewal_failure=False))
         return _run(stage.name, force, shown_in, processes)
-    with temporary_settings({PREFECT_API_URL: shown_in["PREFECT_API_URL"]}), concurrency(
-            heavy_limit(), strict=False, raise_on_lease_renewal_failure=False):
-        return _run(stage.name, force, shown_in, processes)
+
+
+@contextmanager
+def _watched(shown_in: dict[str, str]):
+    """Do something on the server; when it has gone, the stages go on without it, and nothing more is asked of it."""
+    try:
+        yield
+    except httpx.TransportError as e:
+        shown_in.clear()
+        print(f"the Prefect server has gone ({type(e).__name__}): the stages go on, its record has a gap", flush=True)
 
 
 def _run(name: str, force: bool, shown_in: dict[str, str], processes: dict) -> Outcome:

@@ -2,6 +2,7 @@
 import sys
 from collections.abc import Callable
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
 
@@ -24,6 +25,10 @@ def served(name: str, run: Callable[[], None]) -> int:
         except InputError as e:
             print(f"{name}: {e}", file=sys.stderr)
             return 2
+        except httpx.TransportError as e:
+            print(f"{name}: the Prefect server has gone ({type(e).__name__}); what was run is in dvc.lock, and "
+                  "`dvc status` names what is left", file=sys.stderr)
+            return 1
         except RuntimeError as e:
             print(f"{name}: {e}", file=sys.stderr)
             return 1
