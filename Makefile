@@ -7,7 +7,7 @@ BIN    := $(CURDIR)/$(VENV)/bin
 READY  := $(VENV)/.ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test unit slow chaos bench bench-gpu data-docs ui lock lint clean
+.PHONY: repro test unit slow chaos bench bench-gpu data-docs reference ui lock lint clean
 
 repro: $(READY)
 	dvc repro
@@ -48,6 +48,11 @@ data-docs: $(READY)
 	python -m tasks validate --docs
 	@echo "Data Docs: $(CURDIR)/cache/data_docs/index.html"
 
+# All public functions with their docstrings: cache/reference/index.html.
+reference: $(READY)
+	pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[docs]'
+	python -m pdoc --docformat google --output-directory cache/reference traitlab use flows tasks '!tasks.__main__' '!use.__main__'
+
 ui: $(READY)
 	python -m flows.ui
 
@@ -58,7 +63,7 @@ lint: $(READY)
 lock:
 	rm -rf $(VENV).lock
 	$(PYTHON) -m venv $(VENV).lock
-	$(VENV).lock/bin/pip install --quiet '.[test,bench,chaos]'
+	$(VENV).lock/bin/pip install --quiet '.[test,bench,chaos,docs]'
 	(echo "# Exact versions of everything, tried together; made by \`make lock\` from pyproject.toml."; \
 	 $(VENV).lock/bin/pip freeze --all --exclude traitlab --exclude setuptools | sed 's/+cpu$$//') > requirements.lock
 	rm -rf $(VENV).lock build

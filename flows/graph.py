@@ -1,6 +1,7 @@
 """The graph of dvc.yaml, read through DVC's Python API: stages, what each waits for, and what it needs to run."""
 import os
 import socket
+from collections import Counter
 from dataclasses import dataclass
 
 from traitlab.errors import InputError
@@ -57,6 +58,23 @@ def needed_by(targets: list[str], stages: dict[str, Stage]) -> dict[str, Stage]:
     return {name: stage for name, stage in stages.items() if name in wanted}
 
 
+def drawn(stages: dict[str, Stage]) -> str:
+    """The graph as a Mermaid drawing, the stages of a matrix as one; an edge that others already imply is left out.
+
+    `python -m flows.graph` prints it; it stands in docs/architecture.md.
+    """
+    import networkx
+
+    short = lambda name: name.split("@")[0]  # noqa: E731
+    count = Counter(map(short, stages))
+    graph = networkx.DiGraph()
+    graph.add_nodes_from(count)
+    graph.add_edges_from((short(before), short(name)) for name, stage in stages.items() for before in stage.after)
+    lines = [f"    {name}[\"{name}{f' ({count[name]})' if count[name] > 1 else ''}\"]" for name in count]
+    lines += [f"    {a} --> {b}" for a, b in sorted(networkx.transitive_reduction(graph).edges)]
+    return "\n".join(["```mermaid", "flowchart LR", *lines, "```"])
+
+
 def heavy_limit() -> str:
     """The name of the server's concurrency limit for heavy stages on this machine; `make ui` sets it."""
     return f"heavy-{socket.gethostname()}"
@@ -67,3 +85,7 @@ def heavy_slots(threads: int) -> int:
     gpus = [name for name in os.listdir("/dev") if name.startswith("nvidia") and name[6:].isdigit()]
     cores = os.cpu_count() or 1
     return 1 if gpus else max(1, cores // (threads or cores))
+
+
+if __name__ == "__main__":
+    print(drawn(read_graph()))

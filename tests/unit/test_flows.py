@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prefect.states import Failed
 
-from flows.graph import heavy_slots, needed_by, read_graph
+from flows.graph import drawn, heavy_slots, needed_by, read_graph
 from flows.settings import change, current
 from flows.sweep import experiments
 from flows.task_run import PROGRESS_SECONDS, LoggedLines, may_pass_on_retry
@@ -60,6 +60,10 @@ def test_output_is_passed_on_and_logged_by_line_and_progress_now_and_then():
         lines.write(text)
     assert stream.getvalue() == "".join(written)
     assert logged == ["a long line", "10%", "30%", "60%", "end"] == [line.strip() for line in shown]
+
+
+def test_the_drawing_in_the_docs_is_that_of_the_graph():
+    assert drawn(read_graph(ROOT)) in (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 
 
 def test_targets_bring_what_they_need():

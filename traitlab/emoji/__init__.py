@@ -1,0 +1,1 @@
+"""Emoji: segmentation, statistics, sentiment, and the probability that one comes next."""

@@ -1,0 +1,1 @@
+"""TA, ES, DD, TPEI, PAE, coherence, perplexity, what is kept; intervals and tests."""

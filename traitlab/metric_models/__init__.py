@@ -1,0 +1,1 @@
+"""What judges an answer: the trait classifier, the adjective rater, a chat model."""

@@ -1,0 +1,1 @@
+"""Opinion QA: rows, sources, splits, expectations, audit."""

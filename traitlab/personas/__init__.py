@@ -1,0 +1,1 @@
+"""The manipulation methods, each of which yields personas: prompt, IKE, MEND, steering, QLoRA."""

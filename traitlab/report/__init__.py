@@ -1,0 +1,1 @@
+"""The page: tables, charts, numbers as they are read."""
