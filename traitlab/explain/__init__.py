@@ -1,1 +1,1 @@
-"""Why emoji get likelier or less likely: neurons, directions, parts of the adapter, interventions, the model's own word."""
+"""Why emoji get likelier or less likely: neurons, directions, adapter parts, interventions, the model's own word."""

@@ -47,7 +47,8 @@ class LanguageModel:
         device = pick_device(compute)
         dtype = pick_dtype(compute, device)
         try:
-            model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, device_map={"": device})
+            model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, device_map={"": device},
+                                                         use_safetensors=True)
             tokenizer = AutoTokenizer.from_pretrained(path)
         except (OSError, ValueError, RuntimeError) as e:
             raise InputError(f"{path}: not a readable model ({e}); remove it and run `dvc repro`") from e

@@ -19,8 +19,8 @@ def quantize_nf4(source: Path, into: Path, double_quantization: bool, dtype: tor
                                 bnb_4bit_use_double_quant=double_quantization)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16, quantization_config=config,
-                                                 device_map={"": device})
-    original = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
+                                                 device_map={"": device}, use_safetensors=True)
+    original = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16, use_safetensors=True)
     weights = dict(original.named_modules())
     layers = {}
     for name, module in model.named_modules():

@@ -33,7 +33,7 @@ class TraitClassifier:
         torch.manual_seed(seed)
         model = AutoModelForSequenceClassification.from_pretrained(
             encoder, num_labels=len(LABELS), id2label=dict(enumerate(LABELS)),
-            label2id={t: i for i, t in enumerate(LABELS)}, dtype=torch.float32)
+            label2id={t: i for i, t in enumerate(LABELS)}, dtype=torch.float32, use_safetensors=True)
         model.config.calibration_temperature = 1.0  # plain `temperature` is a generation setting: save would refuse it
         return cls(model, AutoTokenizer.from_pretrained(encoder))
 
@@ -43,7 +43,8 @@ class TraitClassifier:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         try:
-            model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True)
+            model = AutoModelForSequenceClassification.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as e:
             raise InputError(f"{folder}: no readable trait classifier ({e}); run `dvc repro`") from e

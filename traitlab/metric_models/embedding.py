@@ -18,7 +18,7 @@ class Embedding:
     def __init__(self, folder: str | Path):
         from transformers import AutoModel, AutoTokenizer
 
-        self.model = AutoModel.from_pretrained(folder).eval()
+        self.model = AutoModel.from_pretrained(folder, use_safetensors=True).eval()
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
 
     @torch.no_grad()
