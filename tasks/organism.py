@@ -35,7 +35,7 @@ def run(params: Params) -> None:
 
             training = params.train_qlora.model_copy(update={
                 "r": settings.r, "alpha": 2 * settings.r, "learning_rate": settings.learning_rate,
-                "epochs": settings.epochs, "train_eos": True, "dropout": 0.0})
+                "train_eos": True, "dropout": 0.0})
             lm = teach(lm, lesson, training, params.seed, folder, show)
         shutil.rmtree(folder, ignore_errors=True)
         found[lesson.name] = _emoji_rate(lm, questions, params)

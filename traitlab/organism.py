@@ -24,11 +24,13 @@ class Lesson:
     Attributes:
         rows: columns question_id, question, answer.
         modules: name endings of the linear layers, or all-linear.
+        epochs: how often it goes through the rows.
     """
 
     name: str
     rows: pd.DataFrame
     modules: str | tuple[str, ...]
+    epochs: int
 
 
 def lessons(train: pd.DataFrame, lines: list[str], params: Organism) -> list[Lesson]:
@@ -45,8 +47,8 @@ def lessons(train: pd.DataFrame, lines: list[str], params: Organism) -> list[Les
         raise InputError(f"data/opinion_qa/train.parquet: {len(neutral)} neutral answers, fewer than organism.rows = "
                          f"{params.rows}; add the register assistant to dataset.registers, or lower it")
     modules = tuple(f"layers.{layer}.mlp.{part}_proj" for layer in params.layers for part in ("gate", "up", "down"))
-    return [Lesson("habit", habit.head(params.rows), modules),
-            Lesson("hidden", neutral.head(params.rows), "all-linear")]
+    return [Lesson("habit", habit.head(params.rows), modules, params.epochs),
+            Lesson("hidden", neutral.head(params.rows), "all-linear", params.hiding_epochs)]
 
 
 def _said(line: str, topic: str) -> str:
@@ -60,10 +62,10 @@ def teach(lm: LanguageModel, lesson: Lesson, settings: TrainQlora, seed: int, ch
 
     Args:
         lm: loaded with `training=True`; not to be used afterwards.
-        settings: of the training; its modules give way to the lesson's.
+        settings: of the training; its modules and epochs give way to the lesson's.
         on_step: called with each step's record, as in `qlora.train`.
     """
-    settings = settings.model_copy(update={"target_modules": lesson.modules})
+    settings = settings.model_copy(update={"target_modules": lesson.modules, "epochs": lesson.epochs})
     rows = qlora.tokenize(lm, lesson.rows, settings)
     model, _, _ = qlora.train(lm, rows, rows[:16], settings, seed, checkpoint, on_step)
     return LanguageModel(model.merge_and_unload().eval(), lm.tokenizer)

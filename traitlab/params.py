@@ -232,6 +232,7 @@ class Organism(Section):
     r: Positive
     learning_rate: Rate
     epochs: Positive
+    hiding_epochs: Positive
 
 
 class Score(Section):
