@@ -133,7 +133,7 @@ def experiment(name: str, overrides: dict[str, Any], source: str, revision: str)
                 _run(log, sys.executable, "-m", "dvc", "cache", "dir", "--local", str(cache), cwd=workspace)
         settings = [part for key, value in overrides.items() for part in ("-S", f"{key}={json.dumps(value)}")]
         if not arrived(str(workspace), name):
-            _run(log, sys.executable, "-m", "dvc", "exp", "run", "--force", "--name", name, *settings, cwd=workspace)
+            _run(log, sys.executable, "-m", "dvc", "exp", "run", "--name", name, *settings, cwd=workspace)
         remote = subprocess.run([sys.executable, "-m", "dvc", "remote", "default"], cwd=workspace, capture_output=True)
         cached = [] if remote.returncode == 0 else ["--no-cache"]
         _run(log, sys.executable, "-m", "dvc", "exp", "push", *cached, "origin", name, cwd=workspace)
