@@ -12,18 +12,25 @@ from traitlab.traits import TRAITS
 
 NO_OP_SECONDS = 5
 
-
-# What Python runs first in every process: it notes which files under models/ the step opens.
+# What Python runs first in every process: it notes which files under models/ the step opens. safetensors opens its
+# files outside Python, where no audit hook sees it.
 WATCH = """
 import os, sys
 if "-m" in sys.orig_argv and "tasks" in sys.orig_argv:
+    import safetensors
     name = "@".join(a for a in sys.orig_argv[sys.orig_argv.index("tasks") + 1:] if not a.startswith("-"))
-    note = open(os.path.join(os.environ["OPENED"], name), "a", buffering=1)
+    notes = open(os.path.join(os.environ["OPENED"], name), "a", buffering=1)
+    def note(path):
+        path = os.path.relpath(os.path.realpath(path))
+        if path.startswith("models/"):
+            notes.write(path + chr(10))
     def watch(event, arguments):
         if event == "open" and isinstance(arguments[0], str) and arguments[1] != "w":
-            path = os.path.relpath(os.path.realpath(arguments[0]))
-            if path.startswith("models/"):
-                note.write(path + chr(10))
+            note(arguments[0])
+    def safe_open(path, *arguments, **options):
+        note(path)
+        return opened(path, *arguments, **options)
+    opened, safetensors.safe_open = safetensors.safe_open, safe_open
     sys.addaudithook(watch)
 """
 
