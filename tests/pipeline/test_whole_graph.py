@@ -105,7 +105,8 @@ def test_a_step_opens_the_models_that_it_names_and_no_other(project):
         for name, stage in stages.items():
             made = {out.def_path for out in stage.outs}
             named = {dep.def_path for dep in stage.deps if dep.def_path.startswith("models/")}
-            read = {path for path in opened[name] if not any(path.startswith(out) for out in made)}
+            own = (*made, *(f"{out.rpartition('/')[0]}/." for out in made))  # and where it is written at first
+            read = {path for path in opened[name] if not path.startswith(own)}
             of = {path: {model for model in named if path == model or path.startswith(f"{model}/")} for path in read}
             assert all(of.values()), f"{name} opens what it does not name: {sorted(p for p in of if not of[p])}"
             unused = named - set().union(*of.values())
