@@ -3,7 +3,6 @@
 The other side of what `benchmarks.speed` measures. Where it needs a trained part (an editor, a vector, demonstrations)
 it takes the same as ours; what it does with it is the common way.
 """
-import copy
 import tempfile
 from contextlib import contextmanager
 
@@ -109,7 +108,7 @@ def _edits(params, questions, device, ask):
             with torch.no_grad():
                 for name, delta in persona.adapter.items():
                     weight = model.get_submodule(name).weight
-                    old[name] = copy.deepcopy(weight.data)
+                    old[name] = weight.data.clone()
                     weight += (delta.b.float() @ delta.a.float()).to(weight)
                 ask("mend", trait, question, persona, model)
                 for name, data in old.items():
