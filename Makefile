@@ -30,11 +30,10 @@ chaos: $(READY)
 	python -m pytest tests/chaos -m '' -v
 	for target in emoji voices corpus csv personality_edit; do python -m tests.chaos.fuzz $$target || exit 1; done
 
-# Our engine beside the usual stack, and how it grows: docs/performance.md. On the CPU, after make repro.
+# Our engine beside the usual stack: docs/performance.md. On the CPU, a quarter of an hour, after make repro.
 bench: $(READY)
 	pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[bench]'
-	python -m benchmarks.speed
-	python -m benchmarks.growth
+	python -m benchmarks.speed --topics 20 --usual-topics 2
 
 bench-gpu: $(READY)
 	pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[bench]'

@@ -31,7 +31,7 @@ def main() -> None:
     quiet()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], help="default: all")
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--rows", type=int, default=128, help="of training")
     parser.add_argument("--batch", type=int, default=16, help="rows of a training step")
     parser.add_argument("--rank", type=int, default=16)
@@ -55,13 +55,13 @@ def main() -> None:
     device = runs[case]["ours"][0]["device"]
     name = f"speed_{device.split(':')[0]}"
     path = RESULTS / f"{name}.json"
+    config = {"shared": SHARED} | {key: value for key, value in vars(options).items()
+                                   if key not in ("cases", "child", "workspace")}
     old = json.loads(path.read_text(encoding="utf-8"))["cases"] if path.exists() else {}
     result = {
-        "config": {"shared": SHARED} | {key: value for key, value in vars(options).items()
-                                        if key not in ("cases", "child", "workspace")},
         "hardware": hardware(device),
         "versions": versions("torch", "transformers", "peft", "trl", "bitsandbytes"),
-        "cases": old | {case: summary(by_side) for case, by_side in runs.items()}}
+        "cases": old | {case: {"config": config} | summary(by_side) for case, by_side in runs.items()}}
     write_result(name, result)
     write_table("performance.md", name, table(result))
 
@@ -175,15 +175,17 @@ def summary(by_side: dict[str, list[dict]]) -> dict:
 def table(result: dict) -> str:
     """The figures as Markdown."""
     place, used = result["hardware"], result["versions"].items()
-    lines = [f"Device: {place['device']}, {place['cores']} CPU cores; medians of {result['config']['runs']} runs; "
+    lines = [f"Device: {place['device']}, {place['cores']} CPU cores; "
              + ", ".join(f"{name} {version}" for name, version in used) + ".", "",
-             "| what | usual stack, tokens/s | ours, tokens/s | times as fast | peak memory, usual and ours | result |",
-             "|---|--:|--:|--:|--:|---|"]
+             "| what | runs | usual, tokens/s | ours, tokens/s | times as fast | peak memory, usual and ours | result |",
+             "|---|--:|--:|--:|--:|--:|---|"]
     for case, found in result["cases"].items():
         usual, ours = found["usual"], found["ours"]
         same = (f"loss {usual['loss']:.3f} and {ours['loss']:.3f} after {ours['steps']:.0f} steps" if "loss" in ours
-                else f"{found['same_answers']:.0%} of {ours['answers']:.0f} answers to the letter")
-        lines.append(f"| {case} | {usual['tokens_per_second']:.0f} | {ours['tokens_per_second']:.0f} | "
+                else f"{usual['answers']:.0f} and {ours['answers']:.0f} answers; to the same question "
+                     f"{found['same_answers']:.0%} alike to the letter")
+        runs = found["config"]["runs"] if "config" in found else ""
+        lines.append(f"| {case} | {runs} | {usual['tokens_per_second']:.0f} | {ours['tokens_per_second']:.0f} | "
                      f"{found['times_as_fast']:.1f} | {usual['peak_memory'] / 1e9:.1f} and "
                      f"{ours['peak_memory'] / 1e9:.1f} GB | {same} |")
     return "\n".join(lines)
