@@ -177,7 +177,7 @@ def table(result: dict) -> str:
     place, used = result["hardware"], result["versions"].items()
     lines = [f"Device: {place['device']}, {place['cores']} CPU cores; "
              + ", ".join(f"{name} {version}" for name, version in used) + ".", "",
-             "| what | runs | usual, tokens/s | ours, tokens/s | times as fast | peak memory, usual and ours | result |",
+             "| what | runs | usual, tokens/s | ours, tokens/s | times as fast | peak memory of both | result |",
              "|---|--:|--:|--:|--:|--:|---|"]
     for case, found in result["cases"].items():
         usual, ours = found["usual"], found["ours"]
