@@ -24,7 +24,7 @@ unit: $(READY)
 slow: $(READY)
 	python -m pytest -m slow
 
-# Kills, damage, absence, sweeps that lose a worker, made-up input: docs/operations.md has the table. About an hour.
+# Kills, damage, absence, sweeps that lose a worker, made-up input: docs/operations.md has the table.
 chaos: $(READY)
 	pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[chaos]'
 	python -m pytest tests/chaos -m '' -v

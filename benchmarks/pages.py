@@ -9,9 +9,9 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
 
 
-def write_table(page: str, name: str, text: str) -> None:
+def write_table(page: str, name: str, text: str, docs: Path = ROOT / "docs") -> None:
     """Put `text` between the marks called `name` in a page of docs/."""
-    path = ROOT / "docs" / page
+    path = docs / page
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, rest = path.read_text(encoding="utf-8").split(begin)
     path.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")

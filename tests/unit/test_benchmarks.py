@@ -20,12 +20,10 @@ def test_a_summary_takes_medians_and_compares():
     assert found["same_answers"] == 0.5
 
 
-def test_a_table_goes_between_its_marks_and_leaves_the_rest(tmp_path, monkeypatch):
-    (tmp_path / "docs").mkdir()
-    page = tmp_path / "docs/page.md"
+def test_a_table_goes_between_its_marks_and_leaves_the_rest(tmp_path):
+    page = tmp_path / "page.md"
     page.write_text("before\n<!-- t: begin -->\nold\n<!-- t: end -->\nafter\n", encoding="utf-8")
-    monkeypatch.setattr(pages, "ROOT", tmp_path)
-    pages.write_table("page.md", "t", "new")
+    pages.write_table("page.md", "t", "new", tmp_path)
     assert page.read_text(encoding="utf-8") == "before\n<!-- t: begin -->\nnew\n<!-- t: end -->\nafter\n"
 
 
