@@ -10,7 +10,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports():
+with atheris.instrument_imports(include=["traitlab", "use"]):
     from traitlab.emoji.segmentation import find_emoji
     from traitlab.errors import InputError
     from traitlab.opinions.corpus import read_corpus
