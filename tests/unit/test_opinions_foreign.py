@@ -161,3 +161,10 @@ def test_a_data_set_that_cannot_be_had_or_lacks_columns(tmp_path):
         list(foreign.read_hub(str(tmp_path / "absent"), cache=tmp_path / "cache"))
     with pytest.raises(InputError, match="needs exactly one column 'Edit Topic'"):
         list(foreign.hub_rows([], ["Target Personality", "Question", "Answer"], "hub:x:train"))
+
+
+def test_a_header_of_line_breaks_is_refused_in_one_line(tmp_path):
+    (tmp_path / "rows.csv").write_text('"\n\n\n",x\n', encoding="utf-8")
+    with pytest.raises(InputError, match="needs exactly one column") as error:
+        list(read_csv(tmp_path / "rows.csv"))
+    assert "\n" not in str(error.value)
