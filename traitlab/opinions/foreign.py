@@ -64,7 +64,8 @@ def _places(header: Iterable[str], where: str) -> list[int]:
     known = [name.strip().casefold().replace("_", " ") for name in header]
     for column in FOUR_COLUMNS:
         if known.count(column.casefold()) != 1:
-            raise InputError(f"{where}: needs exactly one column {column!r}, has {' '.join(', '.join(header).split()) or 'none'}; "
+            found = " ".join(", ".join(header).split()) or "none"
+            raise InputError(f"{where}: needs exactly one column {column!r}, has {found}; "
                              f"name the columns {', '.join(FOUR_COLUMNS)}")
     return [known.index(column.casefold()) for column in FOUR_COLUMNS]
 
